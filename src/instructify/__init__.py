@@ -1,0 +1,1 @@
+"""instructify: instruction data that can be trusted."""

@@ -1,0 +1,147 @@
+"""The dataset card: README.md with the hub's YAML header, written from the plan and the ledgers alone."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from instructify.build.plan import Plan, PlannedTask
+from instructify.checks import REASONS
+from instructify.publish.files import FileRecord
+from instructify.types import EXAMPLE_COLUMNS, Ledger
+
+CARD_NAME = "README.md"
+SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+
+
+def card_text(
+    plan: Plan, ledgers: Sequence[Ledger], records: Sequence[FileRecord], document: Mapping[str, Any]
+) -> str:
+    """Return the card of a build as Markdown."""
+    kept = sum(ledger.kept for ledger in ledgers)
+    header = yaml.safe_dump(_header(plan, records, kept), sort_keys=False, allow_unicode=True, width=1000)
+    name = plan.recipe.name
+    sections = [
+        f"---\n{header}---\n\n# {_cell(name)}",
+        plan.recipe.description.strip(),
+        _overview(plan, ledgers, document),
+        "## Tasks\n\n" + _task_table(plan.tasks, ledgers),
+        _drops(ledgers),
+        _shortfalls(ledgers),
+        "## Licences\n\n" + _licences(plan.tasks, ledgers),
+        "## Columns\n\n" + "\n".join(f"- `{column}`: {text}" for column, text in EXAMPLE_COLUMNS.items()),
+        _use(records),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _header(plan: Plan, records: Sequence[FileRecord], kept: int) -> dict[str, Any]:
+    licences = sorted({_licence_id(task.licence) for task in plan.tasks})
+    languages = sorted({language for task in plan.tasks for t in task.templates for language in t.languages})
+    return {
+        "pretty_name": plan.recipe.name,
+        "license": licences[0] if len(licences) == 1 else "other",
+        "language": languages,
+        "task_categories": ["text-generation"],
+        "tags": ["instruction-tuning", "instructify"],
+        "size_categories": [next((name for limit, name in SIZES if kept < limit), "1M<n<10M")],
+        "configs": _configs(records),
+    }
+
+
+def _configs(records: Sequence[FileRecord]) -> list[dict[str, Any]]:
+    found: dict[str, dict[str, str]] = {}
+    for record in records:
+        path = record.path.removeprefix("out/")
+        folder, _, name = path.partition("/")
+        pattern = re.sub(r"-\d+-of-\d+", "-*", name)
+        found.setdefault(folder, {})[str(record.meta["part"])] = f"{folder}/{pattern}"
+    return [
+        {
+            "config_name": "default" if position == 0 else folder,
+            "data_files": [{"split": part, "path": path} for part, path in parts.items()],
+        }
+        for position, (folder, parts) in enumerate(found.items())
+    ]
+
+
+def _overview(plan: Plan, ledgers: Sequence[Ledger], document: Mapping[str, Any]) -> str:
+    counts = {part: facts["examples"] for part, facts in document["parts"].items()}
+    lines = [f"- {part}: {count:,} examples" for part, count in counts.items()]
+    held_out = sorted({task.cluster for task in plan.tasks if task.role == "held_out"})
+    if held_out:
+        lines.append(f"- held-out task clusters (eval only): {', '.join(held_out)}")
+    seen, kept = sum(ledger.seen for ledger in ledgers), sum(ledger.kept for ledger in ledgers)
+    lines.append(f"- rows rendered {seen:,} = kept {kept:,} + dropped {seen - kept:,}")
+    lines.append(f"- seed {plan.recipe.seed}, content hash `{document['content_hash']}`")
+    return "\n".join(lines)
+
+
+def _task_table(tasks: Sequence[PlannedTask], ledgers: Sequence[Ledger]) -> str:
+    rows = ["| task | cluster | role | split | rows | templates | examples | dropped | licence |"]
+    rows.append("|---|---|---|---|--:|--:|--:|--:|---|")
+    for task in tasks:
+        own = [ledger for ledger in ledgers if ledger.task == task.name]
+        kept, dropped = sum(ledger.kept for ledger in own), sum(ledger.dropped.total() for ledger in own)
+        rows.append(
+            f"| {_cell(task.name)} | {task.cluster} | {task.role.replace('_', ' ')} | {task.split} "
+            f"| {task.source.rows:,} | {len(task.templates)} | {kept:,} | {dropped:,} "
+            f"| {_cell(task.licence or 'unknown')} |"
+        )
+    return "\n".join(rows)
+
+
+def _drops(ledgers: Sequence[Ledger]) -> str:
+    total: Counter[str] = Counter()
+    for ledger in ledgers:
+        total.update(ledger.dropped)
+    if not total:
+        return ""
+    rows = [f"| {reason} | {total[reason]:,} | {REASONS[reason]} |" for reason in sorted(total)]
+    return "## Dropped rows\n\n| reason | rows | meaning |\n|---|--:|---|\n" + "\n".join(rows)
+
+
+def _shortfalls(ledgers: Sequence[Ledger]) -> str:
+    short = [ledger for ledger in ledgers if ledger.kept < ledger.quota]
+    if not short:
+        return ""
+    rows = [
+        f"| {_cell(ledger.task)} | {_cell(ledger.template)} | {ledger.quota:,} | {ledger.kept:,} |"
+        for ledger in short
+    ]
+    head = "## Quotas not filled\n\nThe source ran out of rows.\n\n| task | template | quota | examples |"
+    return head + "\n|---|---|--:|--:|\n" + "\n".join(rows)
+
+
+def _licences(tasks: Sequence[PlannedTask], ledgers: Sequence[Ledger]) -> str:
+    counts: Counter[str] = Counter()
+    for task in tasks:
+        counts[task.licence or "unknown"] += sum(
+            ledger.kept for ledger in ledgers if ledger.task == task.name
+        )
+    lines = [f"- {_cell(licence)}: {counts[licence]:,} examples" for licence in sorted(counts)]
+    return "Each example carries the licence of its source.\n\n" + "\n".join(lines)
+
+
+def _use(records: Sequence[FileRecord]) -> str:
+    folder = records[0].path.split("/")[1]
+    loader = "parquet" if records[0].path.endswith(".parquet") else "json"
+    suffix = records[0].path.rpartition(".")[2]
+    return (
+        "## Use\n\n```python\nfrom datasets import load_dataset\n\n"
+        f'train = load_dataset("{loader}", data_files="{folder}/train-*.{suffix}", split="train")\n```\n\n'
+        "`instructify verify` checks every file against `manifest.json`."
+    )
+
+
+def _licence_id(licence: str | None) -> str:
+    known = re.fullmatch(r"[A-Za-z0-9.\-]+", licence or "")
+    return licence.lower() if licence and known else "other"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,1 @@
+"""Building a directory that is absent, the old build, or the complete new one."""

@@ -1,0 +1,1 @@
+"""Recipes: strict YAML into checked models."""

@@ -1,0 +1,1 @@
+"""Rendering: the reference path, and what both paths share."""

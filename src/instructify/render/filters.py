@@ -1,0 +1,220 @@
+"""Filters and tests that templates may use: an allow-list, each paid for, none folded at compile time."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from jinja2 import filters as jinja_filters
+from jinja2 import pass_context
+from jinja2.runtime import Context, Undefined
+from jinja2.tests import TESTS as JINJA_TESTS
+from jinja2.utils import _PassArg
+
+from instructify.errors import RowError
+from instructify.render.meter import MAX_TEXT, Choices, Meter, over
+
+MAX_WIDTH = 10_000
+
+
+def choice(meter: Meter, values: Any) -> Any:
+    """Return one element, drawn by the row's key; prompt and target of a row share its draws."""
+    values = [] if isinstance(values, Undefined) else values
+    size = len(values)
+    if not size:
+        raise IndexError("choice from an empty sequence")
+    return values[meter.draw(size)]
+
+
+def most_frequent(meter: Meter, items: Any) -> list[Any] | None:
+    """Return the elements that occur most often, in order of first appearance; None for no elements."""
+    if not items:
+        return None
+    counts = Counter(items).most_common()
+    return [item for item, count in counts if count == counts[0][1]]
+
+
+def to_json(meter: Meter, value: Any, indent: int | None = None) -> str:
+    """Return the value as JSON text, Unicode left as it is."""
+    if indent is not None and not 0 <= indent <= 16:
+        raise ValueError("indent must lie in 0..16")
+    return json.dumps(value, ensure_ascii=False, indent=indent)
+
+
+def total(meter: Meter, values: Any, attribute: str | int | None = None, start: Any = 0) -> Any:
+    """Return the sum of numbers, or of one attribute of each element."""
+    result = start
+    for value in values:
+        if attribute is not None:
+            value = value[attribute]
+        if not isinstance(value, (int, float)) or not isinstance(result, (int, float)):
+            raise TypeError("sum adds numbers only")
+        result = result + value
+    return result
+
+
+def format_percent(meter: Meter, value: Any, *args: Any, **kwargs: Any) -> str:
+    """Return `value % args`, with widths kept small."""
+    check_percent(str(value))
+    return str(value) % (kwargs or args)
+
+
+def check_percent(text: str) -> None:
+    """Refuse a %-format whose width or precision is large or taken from an argument."""
+    for piece in text.split("%")[1:]:
+        end = next((i for i, c in enumerate(piece) if c.isalpha() and c not in "hlL"), len(piece))
+        check_spec(piece[:end])
+
+
+def check_spec(spec: str) -> None:
+    """Refuse a format specification with a large width or precision, or one taken from an argument."""
+    digits = "".join(c if c.isdigit() else " " for c in spec).split()
+    if "*" in spec or "{" in spec or any(len(run) > 3 for run in digits):
+        over("a format of too great a width")
+
+
+def concat(meter: Meter, first: Any, *rest: Any) -> str:
+    """Return the texts joined, as the operator ~ does."""
+    return "".join([text_of(meter, value) for value in (first, *rest)])
+
+
+def text_of(meter: Meter, value: Any) -> str:
+    """Return the text of a value, paying for it and noting a printed None."""
+    meter.printable(value)
+    if value is None:
+        meter.none_printed = True
+    return str(value)
+
+
+def _check_join(value: Any, d: Any = "", attribute: Any = None) -> None:
+    if isinstance(value, (list, tuple, str)) and len(str(d)) * len(value) > MAX_TEXT:
+        over("too long a joined text")
+
+
+def _check_replace(value: Any, old: Any, new: Any, count: Any = None) -> None:
+    check_replace(str(value), str(old), str(new))
+
+
+def check_replace(text: str, old: str, new: str) -> None:
+    """Refuse a replacement whose result would be too long."""
+    times = text.count(old) if old else len(text) + 1
+    if len(text) + times * (len(new) - len(old)) > MAX_TEXT:
+        over("too long a replaced text")
+
+
+def _check_width(value: Any, width: Any = 0, *rest: Any, **named: Any) -> None:
+    if isinstance(width, str):
+        width = len(width)
+    if not isinstance(width, int) or width > MAX_WIDTH:
+        over("a text of too great a width")
+    lines = str(value).count("\n") + 1 if isinstance(value, str) else 1
+    if lines * max(width, 0) > MAX_TEXT:
+        over("a text of too great a width")
+
+
+def _check_round(value: Any, precision: Any = 0, *rest: Any) -> None:
+    if not isinstance(precision, int) or abs(precision) > 300:
+        over("a number of too many digits")
+
+
+CHECKS: Mapping[str, Callable[..., None]] = {
+    "join": _check_join,
+    "replace": _check_replace,
+    "center": _check_width,
+    "indent": _check_width,
+    "batch": _check_width,
+    "round": _check_round,
+}
+"""Questions asked before a filter runs, where its result could be far larger than its input."""
+
+FROM_JINJA = (
+    "abs", "batch", "capitalize", "center", "count", "d", "default", "dictsort", "first", "float", "indent",
+    "int", "items", "join", "last", "length", "list", "lower", "map", "max", "min", "reject", "rejectattr",
+    "replace", "reverse", "round", "select", "selectattr", "sort", "string", "title", "trim", "truncate",
+    "unique", "upper", "wordcount",
+)  # fmt: skip
+
+OWN: Mapping[str, Callable[..., Any]] = {
+    "choice": choice,
+    "random": choice,
+    "most_frequent": most_frequent,
+    "tojson": to_json,
+    "sum": total,
+    "format": format_percent,
+}
+
+CONSTANT_TIME = frozenset({"count", "d", "default", "first", "last", "length", "string"})
+"""Filters that do not look at the whole value, so nothing is paid for their input."""
+
+
+def filter_table(meter: Meter) -> dict[str, Callable[..., Any]]:
+    """Return every filter that a template may name, bound to one meter."""
+    table = {name: _guard(meter, name, jinja_filters.FILTERS[name]) for name in FROM_JINJA}
+    table |= {name: _guard(meter, name, _bind(meter, function)) for name, function in OWN.items()}
+    table["string"] = _guard(meter, "string", _bind(meter, text_of))
+    return table
+
+
+def test_table(meter: Meter) -> dict[str, Callable[..., Any]]:
+    """Return every test that a template may name, bound to one meter."""
+    return {name: _guard(meter, name, function) for name, function in JINJA_TESTS.items()}
+
+
+def _bind(meter: Meter, function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *args, **kwargs: function(meter, *args, **kwargs)
+
+
+def _guard(meter: Meter, name: str, function: Any) -> Callable[..., Any]:
+    passed = _PassArg.from_obj(function)
+    check = CHECKS.get(name)
+    weighs = name not in CONSTANT_TIME
+
+    @pass_context  # a filter that takes the context is never folded into a constant
+    def guarded(context: Context, *args: Any, **kwargs: Any) -> Any:
+        meter.spend(3)
+        if weighs:
+            args = tuple([_paid(meter, arg) for arg in args])
+            for arg in kwargs.values():
+                meter.weigh(arg)
+        if check is not None:
+            check(*args, **kwargs)
+        if passed is _PassArg.context:
+            result = function(context, *args, **kwargs)
+        elif passed is _PassArg.environment:
+            result = function(context.environment, *args, **kwargs)
+        elif passed is _PassArg.eval_context:
+            result = function(context.eval_ctx, *args, **kwargs)
+        else:
+            result = function(*args, **kwargs)
+        if isinstance(result, str):
+            meter.text(len(result))
+        return result
+
+    return guarded
+
+
+def _paid(meter: Meter, value: Any) -> Any:
+    if isinstance(value, Iterator):
+        return meter.each(value)
+    meter.weigh(value)
+    return value
+
+
+def index(meter: Meter, strict: bool, container: Any, key: Any, getitem: Callable[[Any, Any], Any]) -> Any:
+    """Return `container[key]` for a computed key.
+
+    A negative or missing index into the answer choices marks the row as unlabelled: Python would take the
+    last choice. In the strict dialect such an index ends the row, and so does any index out of range.
+    """
+    meter.weigh(key)
+    if isinstance(container, Choices) and (key is None or (isinstance(key, int) and key < 0)):
+        meter.unlabelled = True
+        if strict:
+            raise RowError("unlabelled", f"answer_choices[{key}]")
+    elif (
+        strict and isinstance(key, int) and isinstance(container, Sequence) and not 0 <= key < len(container)
+    ):
+        raise RowError("index-out-of-range", f"index {key} of {len(container)} elements")
+    return getitem(container, key)

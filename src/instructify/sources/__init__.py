@@ -1,0 +1,9 @@
+"""Sources: any table of rows becomes Parquet files that every process can read by row range."""
+
+from __future__ import annotations
+
+from instructify.sources.open import open_source
+from instructify.sources.read import read_rows, source_schema
+from instructify.sources.splits import parse_split
+
+__all__ = ["open_source", "parse_split", "read_rows", "source_schema"]

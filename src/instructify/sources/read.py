@@ -1,0 +1,155 @@
+"""Reading rows of an opened source by range, in any process, one decoded row group at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from instructify.errors import InstructifyError, Problem, nearest
+from instructify.types import OpenSource
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Stamp = tuple[int, int, int]  # inode, size and time of change: a replaced file is never served from a cache
+
+
+def source_schema(source: OpenSource) -> pa.Schema:
+    """Return the Arrow schema of the rows under the names that templates see.
+
+    Raises:
+        InstructifyError: the first file cannot be read any more.
+    """
+    import pyarrow as pa
+
+    path = source.files[0].path
+    schema = _layout(path, _stamp(path))[1]
+    return pa.schema([field.with_name(source.renames.get(field.name, field.name)) for field in schema])
+
+
+def read_rows(source: OpenSource, start: int, stop: int, columns: Sequence[str]) -> pa.Table:
+    """Return rows [start, stop) of the whole split, those columns only, in that order.
+
+    Only the row groups that hold these rows are decoded, on one thread; the last ones are kept, so that
+    small ranges in order do not decode a group twice.
+
+    Raises:
+        InstructifyError: a column does not exist, or a file cannot be read or has changed.
+        ValueError: the range is not within the split.
+    """
+    import pyarrow as pa
+
+    total = sum(file.rows for file in source.files)
+    if not 0 <= start <= stop <= total:
+        raise ValueError(f"rows {start} to {stop} are not within the {total} rows of the split")
+    schema = source_schema(source)
+    unknown = [name for name in columns if name not in source.columns]
+    if unknown:
+        raise InstructifyError(
+            *(
+                Problem(
+                    f"the source has no column {name!r}",
+                    where=source.files[0].path.name,
+                    expected=f"one of {', '.join(source.columns)}",
+                    nearest=nearest(name, source.columns),
+                )
+                for name in unknown
+            )
+        )
+    wanted = pa.schema([schema.field(name) for name in columns])
+    stored = {new: old for old, new in source.renames.items()}
+    names = tuple(stored.get(name, name) for name in columns)
+    pieces = [piece.rename_columns(list(columns)) for piece in _pieces(source, start, stop, names)]
+    if not columns:
+        # a table without columns forgets how many rows it has, unless made from structs without fields
+        return pa.Table.from_struct_array(pa.array([{}] * (stop - start), pa.struct([])))
+    return pa.concat_tables(pieces).cast(wanted) if pieces else wanted.empty_table()
+
+
+def plain_schema(schema: pa.Schema) -> pa.Schema:
+    """Return a schema without metadata, dictionaries, extension types and non-null marks."""
+    import pyarrow as pa
+
+    return pa.schema([pa.field(field.name, plain_type(field.type)) for field in schema])
+
+
+def plain_type(kind: pa.DataType) -> pa.DataType:
+    """Return the type that rows of `kind` are read as: values are the same, storage details are gone."""
+    import pyarrow as pa
+
+    if isinstance(kind, pa.BaseExtensionType):
+        return plain_type(kind.storage_type)
+    if pa.types.is_dictionary(kind):
+        return plain_type(kind.value_type)
+    if pa.types.is_list(kind):
+        return pa.list_(plain_type(kind.value_type))
+    if pa.types.is_large_list(kind):
+        return pa.large_list(plain_type(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(field.name, plain_type(field.type)) for field in kind])
+    return kind
+
+
+def _pieces(source: OpenSource, start: int, stop: int, names: tuple[str, ...]) -> Iterator[pa.Table]:
+    before = 0
+    for file in source.files:
+        low, high = max(start - before, 0), min(stop - before, file.rows)
+        before += file.rows
+        if low >= high:
+            continue
+        stamp = _stamp(file.path)
+        ends, _ = _layout(file.path, stamp)
+        if (ends[-1] if ends else 0) != file.rows:
+            raise InstructifyError(Problem("the file has changed since it was opened", where=str(file.path)))
+        begin = 0
+        for group, end in enumerate(ends):
+            if begin < high and low < end:
+                table = _row_group(file.path, stamp, group, names)
+                first = max(low - begin, 0)
+                yield table.slice(first, min(high, end) - begin - first)
+            begin = end
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+@lru_cache(maxsize=64)
+def _layout(path: Path, stamp: Stamp) -> tuple[tuple[int, ...], pa.Schema]:
+    """Return the row at which each row group ends, and the plain schema."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            groups = range(file.metadata.num_row_groups)
+            ends = tuple(accumulate(file.metadata.row_group(group).num_rows for group in groups))
+            return ends, plain_schema(file.schema_arrow)
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, error) from None
+
+
+@lru_cache(maxsize=2)
+def _row_group(path: Path, stamp: Stamp, group: int, names: tuple[str, ...]) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            table = file.read_row_group(group, columns=list(names), use_threads=False)
+        table = table.select(list(names)).replace_schema_metadata(None)
+        return table.cast(plain_schema(table.schema))
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> InstructifyError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return InstructifyError(Problem(f"cannot be read: {reason}", where=str(path)))
