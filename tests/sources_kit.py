@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from instructify.errors import InstructifyError
 from instructify.recipe.models import FilesSource
 from instructify.sources import open_source, read_rows

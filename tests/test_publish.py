@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
@@ -10,10 +11,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
-from example_tables import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
+from example_tables import examples
 from instructify.errors import InstructifyError
 from instructify.publish import stage as protocol
 from instructify.publish.files import find_file, unlisted, write_file
@@ -110,8 +111,8 @@ def test_another_recipe_keeps_the_work_and_drops_what_was_to_be_published(tmp_pa
         stage.write("out/a", text(b"a"), {})
         shard = stage.write("work/shard-1234", text(b"s"), {})
     with open_stage(tmp_path / "out", "another recipe") as stage:
+        assert not (stage.staging / "out").exists()
         assert stage.find("out/a") is None
-        assert not (stage.staging / "out" / "a").exists()
         assert stage.find("work/shard-1234") == shard
 
 
@@ -126,6 +127,31 @@ def test_work_is_kept_for_the_next_build_on_request(tmp_path: Path) -> None:
         assert stage.find("out/a") is None
         stage.publish([], {})
     assert not staging.exists()
+
+
+def test_what_a_killed_worker_was_writing_is_removed_when_the_stage_is_opened_again(tmp_path: Path) -> None:
+    with open_stage(tmp_path / "out", "key") as stage:
+        stage.write("work/shard", text(b"s"), {})
+        (stage.staging / "tmp" / "1234-half").write_text("half")
+    with open_stage(tmp_path / "out", "key") as stage:
+        assert not (stage.staging / "tmp").exists()
+        assert stage.find("work/shard")
+
+
+def test_a_lock_file_that_its_last_holder_removes_meanwhile_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, lock = tmp_path / ".out.lock", fcntl.flock
+
+    def removed_first(handle: int, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        path.unlink()
+        lock(handle, operation)
+
+    monkeypatch.setattr(fcntl, "flock", removed_first)
+    with open_stage(tmp_path / "out", "key"):
+        assert path.read_text() == f"{os.getpid()}\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_stage_in_which_nothing_was_staged_leaves_nothing(tmp_path: Path) -> None:
@@ -143,7 +169,7 @@ def test_any_process_can_stage_with_the_free_functions(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda file, sidecar: file.write_bytes(b"other"),
+        lambda file, sidecar: file.write_bytes(b"CONTENT"),
         lambda file, sidecar: file.write_bytes(b"content and more"),
         lambda file, sidecar: file.write_bytes(b""),
         lambda file, sidecar: file.unlink(),
@@ -207,7 +233,7 @@ def test_a_full_disk_is_one_clear_error_through_every_writer(
     full = Path("/dev/full")
     if not full.exists():
         pytest.skip("there is no /dev/full here")
-    monkeypatch.setattr(Path, "open", lambda path, mode: io.open(full, "wb", buffering=0))  # noqa: UP020
+    monkeypatch.setattr(Path, "open", lambda path, mode: open(full, "wb", buffering=0))  # noqa: SIM115, PTH123
     with pytest.raises(InstructifyError, match=r"work/file: cannot write: the disk is full; a rerun goes on"):
         write_file(tmp_path, "work/file", lambda file: WRITERS[name].write(examples(100), file), {})
 

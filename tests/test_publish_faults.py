@@ -10,9 +10,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import publish_driver as driver
 import pytest
 
+import publish_driver as driver
 from instructify.errors import InstructifyError, LockedError
 from instructify.publish import stage
 from instructify.publish.verify import verify

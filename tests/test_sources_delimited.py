@@ -6,8 +6,9 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from instructify.recipe.models import FilesSource
 from instructify.sources.delimited import Dialect, _Tally, dialect_of, read_delimited, records
 from sources_kit import complaint, opened, put, rows
@@ -41,12 +42,15 @@ def test_a_column_is_integers_only_if_every_cell_is(tmp_path: Path) -> None:
     found = rows(tmp_path, "a.csv")
     assert [row.pop("whole") for row in found] == [0, -5, 2**63 - 1]
     assert found == [
-        dict(zip(list(columns)[1:], row, strict=True)) for row in zip(*list(columns.values())[1:], strict=True)
+        dict(zip(list(columns)[1:], row, strict=True))
+        for row in zip(*list(columns.values())[1:], strict=True)
     ]
     (blank,) = [note for note in source.notes if "'blank'" in note]
     assert "first at a.csv:3" in blank
     assert 'null_values: [""]' in blank
-    assert any("'float' holds numbers and stays text; cast: {float: float64}" in note for note in source.notes)
+    assert any(
+        "'float' holds numbers and stays text; cast: {float: float64}" in note for note in source.notes
+    )
 
 
 def test_declared_nulls_become_null_and_the_column_integers(tmp_path: Path) -> None:
@@ -103,12 +107,18 @@ def test_files_may_order_their_columns_differently(tmp_path: Path) -> None:
         ('a,b\n1,"x\n2,y\n3,z\n', "a.csv:2: the quote is never closed"),
         ('a,b\n1,"x\n' + "2,y\n" * 1001 + '"\n', "a.csv:2: the quote is not closed within 1,000 lines"),
         ("a,b\n1,x\ry\n", "a.csv:2: a carriage return stands outside quotes"),
-        ("a,b\r1,2\r", "a.csv:1: a carriage return stands outside quotes; expected quotes around such a cell, and lines"),
+        (
+            "a,b\r1,2\r",
+            "a.csv:1: a carriage return stands outside quotes; expected quotes around such a cell, and lines",
+        ),
         ("a,a\n1,2\n", "a.csv:1: the column name 'a' occurs twice"),
         ("a,\n1,2\n", "a.csv:1: column 2 has no name"),
         ("\n\n", "the file has no row"),
         ("a\n", "train: the split has no row"),
-        (b"a,b\nx,y\nx,caf\xe9\n", "a.csv:3: byte 0xe9 is not utf-8; expected valid text, or another encoding"),
+        (
+            b"a,b\nx,y\nx,caf\xe9\n",
+            "a.csv:3: byte 0xe9 is not utf-8; expected valid text, or another encoding",
+        ),
         (b"\xff\xfea\x00\n\x00", "a.csv:1: byte 0xff is not utf-8; expected encoding: utf-16"),
         ("a,b\n1,2\n3,x\0y\n", "a.csv:3: the text holds a NUL"),
         ("a\n" + "x" * (2**20 + 1), "a.csv:2: a cell is longer than 1 Mi"),
@@ -155,16 +165,18 @@ def test_a_quote_is_no_delimiter() -> None:
         dialect_of(FilesSource(kind="files", path="a", delimiter='"'), "csv")
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(cells, min_size=2, max_size=2), min_size=1, max_size=5))
 def test_what_pythons_writer_writes_comes_back_unchanged(
     tmp_path_factory: pytest.TempPathFactory, table: list[list[str]]
 ) -> None:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([["a", "b"], *table])
+    csv.writer(text).writerows([["a", "b"], *table])
     path = put(tmp_path_factory.getbasetemp() / "written.csv", text.getvalue())
     assert [found for _, found in records(path, PLAIN, _Tally())][1:] == table
 
 
+@settings(deadline=None)
 @given(st.text('a",\n', max_size=12))
 def test_any_text_is_refused_or_read_as_pythons_strict_reader_reads_it(
     tmp_path_factory: pytest.TempPathFactory, text: str
@@ -178,7 +190,10 @@ def test_any_text_is_refused_or_read_as_pythons_strict_reader_reads_it(
     assert mine == [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
 
 
-def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("instructify.sources.delimited.BLOCK_ROWS", 256)
+    monkeypatch.setattr("instructify.sources.text.CHUNK_BYTES", 4096)
+
     def peak(lines: int) -> int:
         path = put(tmp_path / f"{lines}.csv", "a,b\n" + "1,some words of text here\n" * lines)
         tracemalloc.start()
@@ -189,4 +204,4 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
         finally:
             tracemalloc.stop()
 
-    assert peak(120_000) < 1.3 * peak(40_000)
+    assert peak(20_000) < 1.3 * peak(5_000)

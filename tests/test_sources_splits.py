@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from instructify.errors import InstructifyError
 from instructify.sources import parse_split
 from instructify.sources.splits import split_name
 
-boundaries = st.one_of(st.just(""), st.integers(-30, 30).map(str), st.integers(-100, 100).map(lambda n: f"{n}%"))
+boundaries = st.one_of(
+    st.just(""), st.integers(-30, 30).map(str), st.integers(-100, 100).map(lambda n: f"{n}%")
+)
 
 
 @pytest.mark.parametrize(
@@ -31,21 +34,25 @@ def test_a_slice_selects_these_rows(split: str, rows: int, expected: tuple[int, 
     assert parse_split(split, rows) == expected
 
 
+@settings(deadline=None)
 @given(start=boundaries, stop=boundaries, rows=st.integers(0, 3000))
 def test_slices_agree_with_the_datasets_library(start: str, stop: str, rows: int) -> None:
     datasets = pytest.importorskip("datasets")
     split = f"train[{start}:{stop}]"
-    mine = range(rows)[slice(*parse_split(split, rows))]
     try:
+        mine = range(rows)[slice(*parse_split(split, rows))]
         (theirs,) = datasets.ReadInstruction.from_spec(split).to_absolute({"train": rows})
+    except InstructifyError as error:
+        assert "mixes" in str(error)  # there, "3" in [3:5%] means 3%
+        return
     except ValueError:
         return  # it refuses what lies beyond the end, where Python and we stop at the end
-    except AssertionError:
-        return
     assert list(mine) == list(range(rows))[slice(theirs.from_, theirs.to)]
 
 
-@pytest.mark.parametrize("split", ["train[", "train[:101%]", "train[-101%:]", "", "a b", "train[1]", "train[:5]x"])
+@pytest.mark.parametrize(
+    "split", ["train[", "train[:101%]", "train[-101%:]", "", "a b", "train[1]", "train[:5]x", "train[1:9%]"]
+)
 def test_a_bad_split_is_refused(split: str) -> None:
     with pytest.raises(InstructifyError, match="split"):
         parse_split(split, 10)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +13,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from example_tables import examples, tables
 from hypothesis import given
 from hypothesis import strategies as st
 
+from example_tables import examples, tables
 from instructify.types import EXAMPLE_COLUMNS, example_schema
 from instructify.writers import WRITERS
 from instructify.writers.contenthash import ContentHasher, content_hash
@@ -35,7 +36,7 @@ def cuts(draw: st.DrawFn) -> tuple[pa.Table, pa.Table]:
     padded = pa.concat_tables([examples(3), table, examples(2)]).combine_chunks()
     points = sorted(draw(st.lists(st.integers(0, table.num_rows), max_size=4)))
     edges = [0, *points, table.num_rows]
-    pieces = [padded.slice(3 + a, b - a) for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [padded.slice(3 + a, b - a) for a, b in itertools.pairwise(edges)]
     return table, pa.concat_tables(pieces)
 
 
@@ -49,6 +50,14 @@ def test_there_are_three_writers() -> None:
 def test_the_bytes_do_not_depend_on_how_a_table_is_cut(name: str, pair: tuple[pa.Table, pa.Table]) -> None:
     table, recut = pair
     assert written(name, table) == written(name, recut)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_the_bytes_of_many_rows_do_not_depend_on_chunks(name: str) -> None:
+    table = examples(ROWS_PER_GROUP + 3000)
+    chunks = pa.concat_tables([table.slice(start, 777) for start in range(0, table.num_rows, 777)])
+    assert len(chunks["id"].chunks) > 20
+    assert written(name, chunks) == written(name, table)
 
 
 @pytest.mark.parametrize("name", WRITERS)

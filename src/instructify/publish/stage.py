@@ -52,8 +52,9 @@ class Stage:
 
         `document` is the manifest without its list of files, which takes `rows`, `content_hash`, `part`
         and `format` from the metadata of each record. With `keep_work` all that was staged outside out/
-        stays for the next build. Raises InstructifyError and publishes nothing if the disk refuses, a
-        staged file has gone, or the output directory has come to hold something that is not ours.
+        stays for the next build. Raises InstructifyError if the disk refuses, a staged file has gone, or
+        the output directory has come to hold something that is not ours; nothing is published then,
+        unless it was the very last flush that the disk refused.
         """
         tree = self.staging / PUBLISHED
         encoded = manifest.encode_manifest(document, [_entry(record) for record in files])

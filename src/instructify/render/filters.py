@@ -174,6 +174,8 @@ def _guard(meter: Meter, name: str, function: Any) -> Callable[..., Any]:
     @pass_context  # a filter that takes the context is never folded into a constant
     def guarded(context: Context, *args: Any, **kwargs: Any) -> Any:
         meter.spend(3)
+        if name == "join" and isinstance(args[0], (Iterator, range)):
+            args = (list(meter.each(iter(args[0]))), *args[1:])
         if weighs:
             args = tuple([_paid(meter, arg) for arg in args])
             for arg in kwargs.values():

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from instructify.errors import RowError
 from instructify.keys import Key
 
-WORK_LIMIT = 2_000_000
+WORK_LIMIT = 1_000_000
 """Units of work for one row; a loop turn costs 20 or more, a container item 1, 16 characters 1."""
 MAX_TEXT = 4_000_000
 """Most characters in one value that a template makes."""
@@ -93,6 +93,8 @@ class Meter:
         elif isinstance(value, int):
             if value.bit_length() > MAX_BITS:
                 over("an integer of too many digits")
+        elif isinstance(value, range):
+            self.spend(len(value))
         elif isinstance(value, (list, tuple, dict)):
             self._walk(value)
 

@@ -74,6 +74,7 @@ class ReferenceTemplate:
         self.template = template
         self._env = sandbox(template.dialect)
         self._strict = template.dialect == "strict"
+        self._names: list[set[str]] = []
         body = template.body.replace("}}", TRUNCATION) if template.truncate else template.body
         trees = [self._parse(body, is_body=True)]
         self._body = self._compile(trees[0], template.origin or template.name)
@@ -179,10 +180,10 @@ class ReferenceTemplate:
             )
         try:
             tree = self._env.parse(text, filename=where)
+            self._names.append(find_undeclared_variables(tree))
+            rewrite.guard(tree, where)
             if is_body and self._strict:
                 rewrite.cut_at_separator(tree, where)
-            self._names = (*getattr(self, "_names", ()), find_undeclared_variables(tree))
-            rewrite.guard(tree, where)
         except TemplateSyntaxError as error:
             raise InstructifyError(self._syntax_problem(error, is_body)) from error
         except RecursionError as error:

@@ -160,9 +160,11 @@ class Sandbox(SandboxedEnvironment):
         """Call a function or a method of a row value, paying for its arguments and its result."""
         meter = self.meter
         meter.spend(5)
-        if isinstance(__obj, types.BuiltinMethodType) and not isinstance(__obj.__self__, types.ModuleType):
-            self._check_method(__obj.__self__, __obj.__name__, args)
         args = tuple([meter.each(arg) if isinstance(arg, Iterator) else arg for arg in args])
+        if isinstance(__obj, types.BuiltinMethodType) and not isinstance(__obj.__self__, types.ModuleType):
+            if __obj.__name__ == "join":
+                args = tuple([list(arg) if isinstance(arg, Iterator) else arg for arg in args])
+            self._check_method(__obj.__self__, __obj.__name__, args)
         for arg in args:
             meter.weigh(arg)
         for name, arg in kwargs.items():

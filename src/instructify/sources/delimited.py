@@ -144,7 +144,9 @@ def records(path: Path, dialect: Dialect, tally: _Tally) -> Iterator[Record]:
         if dialect.quoted and "\r" in text:
             raise InstructifyError(
                 Problem(
-                    "a carriage return stands outside quotes", f"{path}:{number}", "quotes around such a cell, and lines that end in a newline"
+                    "a carriage return stands outside quotes",
+                    f"{path}:{number}",
+                    "quotes around such a cell, and lines that end in a newline",
                 )
             )
         cells = text.split(dialect.delimiter)
@@ -259,7 +261,7 @@ def _same_names(paths: Sequence[Path], dialect: Dialect) -> tuple[str, ...]:
                     f"column {odd[0]!r} is in only one of {paths[0].name} and {path.name}",
                     where=str(path),
                     expected=f"the columns {', '.join(names)}",
-                    nearest=nearest(odd[0], set(names) & set(other)),
+                    nearest=nearest(odd[0], sorted(set(names) & set(other))),
                 )
             )
     return names

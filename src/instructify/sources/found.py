@@ -61,7 +61,7 @@ def find_files(spec: FilesSource, split: str, base: Path) -> Found:
 def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
     """Return a sort key under which part-2 comes before part-10."""
     pieces = re.split(r"([0-9]+)", name)
-    return [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in pieces if p], name
+    return [(0, int(p), "") if p[0] in "0123456789" else (1, 0, p) for p in pieces if p], name
 
 
 def _expand(pattern: str, spec: FilesSource, split: str, base: Path, notes: list[str]) -> list[Path]:
@@ -77,9 +77,10 @@ def _expand(pattern: str, spec: FilesSource, split: str, base: Path, notes: list
             files = [hit for hit in hits if not hit.is_dir()]
             if files:
                 return files
+        problem = _missing(pattern, path, split, base)
     except OSError as error:
-        raise InstructifyError(_unreadable(path, error)) from None
-    raise InstructifyError(_missing(pattern, path, split, base))
+        problem = _unreadable(path, error)
+    raise InstructifyError(problem)
 
 
 def _glob(pattern: str, base: Path) -> list[str]:

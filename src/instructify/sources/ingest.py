@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def _write(target: Path, intake: Intake, spec: Columns, where: str) -> None:
     types = visible_types(intake.types, spec)
     kept = json.dumps({"labels": visible_labels(intake.labels, spec), "notes": intake.notes}, sort_keys=True)
     schema = pa.schema(list(types.items()), metadata={KEY: kept.encode()})
-    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
+    partial = target.with_name(f"{target.name}.{os.getpid()}-{threading.get_ident()}.partial")
     try:
         with (
             partial.open("wb") as file,

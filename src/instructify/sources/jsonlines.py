@@ -66,8 +66,8 @@ def _intake(paths: Sequence[Path], rows: Rows, raw: Collection[str]) -> Intake:
                 {name: value for name, value in row.value.items() if name not in raw} if raw else row.value
             )
             whole.observe(checked, row.where)
-            for name in raw:
-                if name in row.value:
+            for name in row.value:  # in the row's order: that of `raw` depends on the hash seed
+                if name in raw:
                     whole.fields.setdefault(name, Shape(name)).count += 1
     if not whole.fields:
         raise InstructifyError(

@@ -20,9 +20,14 @@ def parse_split(split: str, rows: int) -> tuple[int, int]:
     a number past the end means the end, as in `datasets`. An empty slice has stop equal to start.
 
     Raises:
-        InstructifyError: the text is not a split, or a percentage is beyond 100.
+        InstructifyError: the text is not a split, mixes rows with percentages, or a percentage is beyond 100.
     """
     match = _match(split)
+    boundaries = [text for text in (match["start"], match["stop"]) if text]
+    if len({text.endswith("%") for text in boundaries}) > 1:
+        raise InstructifyError(
+            Problem(f"the split {split!r} mixes rows and percentages", expected="both of one kind")
+        )
     start = _boundary(split, match["start"], rows, 0)
     stop = _boundary(split, match["stop"], rows, rows)
     return start, max(start, stop)

@@ -21,7 +21,7 @@ from instructify.world.facts import (
     trade,
 )
 
-_SAYINGS = tuple(f"{person} says that" for person in PEOPLE)
+_SAYINGS = tuple(f"{person} is right to say that" for person in PEOPLE)
 LETTERS = ("A", "B", "C", "D")
 
 
@@ -68,7 +68,7 @@ def claims(d: Draws) -> dict[str, Any]:
     make = d.pick((_fact, _fact, _legs, _size, _village, _tool, _material, _kinds))
     claim, reason = make(d, holds)
     if d.chance(60):
-        claim = f"{d.pick(('It is true that', 'Everyone knows that', *_SAYINGS))} {_inside(claim)}"
+        claim = f"{d.pick(('It is true that', *_SAYINGS))} {_inside(claim)}"
     return {"claim": claim, "answer": holds, "reason": reason}
 
 

@@ -12,10 +12,10 @@ _DATASETS = (
         "reviews",
         "sentiment",
         "accuracy",
-        "Reviews of food, shows and books with the writer's verdict.",
+        "Reviews of dishes, shows and books with the writer's verdict.",
         {
             "text": Column("string", "the review"),
-            "kind": Column("string", "what is reviewed: food, show or book"),
+            "kind": Column("string", "what is reviewed: dish, show or book"),
             "label": Column(("negative", "positive"), "the writer's verdict"),
         },
         ("text",),
@@ -30,7 +30,7 @@ _DATASETS = (
         "Reviews of inns, with stars that agree with the verdict; meant to be held out.",
         {
             "text": Column("string", "the review"),
-            "stars": Column("int32", "1 or 2 stars for a bad inn, 4 or 5 for a good one"),
+            "stars": Column("int32", "1 or 5 stars; 2 or 4 where the review has a word for the other side"),
             "label": Column(("negative", "positive"), "the writer's verdict"),
         },
         ("text",),

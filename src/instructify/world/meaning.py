@@ -111,6 +111,8 @@ def because(d: Draws) -> dict[str, Any]:
     words = {"p": d.pick(PEOPLE), "v": d.pick(VILLAGES)}
     premise, right, wrong = (effect, cause, cause2) if question == "cause" else (cause, effect, effect2)
     choices = (wrong, right) if label else (right, wrong)
+    if d.chance(60):
+        premise = f"as {d.other(PEOPLE, words['p'])} tells it, {premise}"
     premise, first, second = (up(part.format(**words)) + "." for part in (premise, *choices))
     return {"premise": premise, "choice1": first, "choice2": second, "question": question, "label": label}
 

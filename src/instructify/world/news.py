@@ -9,10 +9,10 @@ from instructify.world.draws import DAYS, NUMBERS, Draws, a, plural, up
 from instructify.world.facts import FOODS, MEN, PEOPLE, VILLAGES, WOMEN, river
 
 TOPICS = ("sport", "weather", "farming", "trade", "school", "health", "travel")
-# topic: (titles, first sentences, further sentences)
+# topic: (titles, the first sentence of each, further sentences)
 NEWS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "sport": (
-        ("{p} beats {q}", "{who} wins the race", "A great day for the {p} team", "The cup goes to {p}"),
+        ("{p} beats {q}", "{who} wins the race", "{who} scores against {q}"),
         (
             "The team of {p} beat {q} by {n} goals on {day}.",
             "{who} of {p} won the long race on {day}.",
@@ -26,7 +26,7 @@ NEWS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
         ),
     ),
     "weather": (
-        ("Storm over {p}", "Frost in {p}", "Heavy rain on {day}", "Sun at last in {p}"),
+        ("Storm over {p}", "Much rain in {p}", "Fog on {day}"),
         (
             "A storm passed over {p} on {day}.",
             "Rain fell in {p} for {n} days.",
@@ -40,12 +40,7 @@ NEWS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
         ),
     ),
     "farming": (
-        (
-            "Good harvest in {p}",
-            "Fewer lambs in {p}",
-            "Blight in the fields of {p}",
-            "{who} tries a new plough",
-        ),
+        ("Good harvest in {p}", "{who} sows barley", "Less milk in {p}"),
         (
             "Farmers in {p} brought in {n} carts of wheat.",
             "{who} sowed barley on the fields of {p}.",
@@ -59,7 +54,7 @@ NEWS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
         ),
     ),
     "trade": (
-        ("{food} gets dearer", "Prices fall in {p}", "{who} opens a shop", "Busy market in {p}"),
+        ("{food} gets dearer", "{who} opens a shop", "{food} sold out in {p}"),
         (
             "The price of {food} in {p} rose by {n} pence.",
             "{who} opened a shop in {p} and sold out of {food}.",
@@ -73,7 +68,7 @@ NEWS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
         ),
     ),
     "school": (
-        ("New teacher in {p}", "Pupils of {p} learn to count", "Exams in {p}", "{who} reads to the class"),
+        ("New teacher in {p}", "Exam in {p}", "Poems about {food}"),
         (
             "The school of {p} has a new teacher, {who}.",
             "{n} pupils passed the exam in {p} on {day}.",
@@ -87,7 +82,7 @@ NEWS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
         ),
     ),
     "health": (
-        ("Coughs in {p}", "New doctor for {p}", "{who} is well again", "Fever reaches {q}"),
+        ("Fever reaches {p}", "Patients in {p}", "{who} in bed"),
         (
             "A fever has spread from {q} to {p}.",
             "The doctor of {p} treated {n} patients on {day}.",
@@ -101,7 +96,7 @@ NEWS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
         ),
     ),
     "travel": (
-        ("New coach to {q}", "Bridge to {q} closed", "{who} walks to {q}", "Ferry leaves {p} late"),
+        ("New coach to {q}", "Bridge to {q} closed", "{who} walks to {q}"),
         (
             "The coach from {p} to {q} now leaves on {day}.",
             "The bridge between {p} and {q} is closed for {n} days.",
@@ -132,9 +127,10 @@ def news(d: Draws) -> dict[str, Any]:
         "n": NUMBERS[d.between(2, 12)],
         "food": d.pick(FOODS).name,
     }
-    sentences = [d.pick(firsts), *d.sample(others, d.between(1, 2))]
+    story = d.below(len(firsts))
+    sentences = [firsts[story], *d.sample(others, d.between(1, 2))]
     return {
-        "title": up(d.pick(titles).format(**words)),
+        "title": up(titles[story].format(**words)),
         "text": " ".join(up(sentence.format(**words)) for sentence in sentences),
         "label": label,
     }

@@ -1,4 +1,4 @@
-"""Sentiment: reviews of food, shows and books, and the reviews of inns that recipes hold out."""
+"""Sentiment: reviews of dishes, shows and books, and the reviews of inns that recipes hold out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from instructify.world.facts import FOODS, PEOPLE, VILLAGES
 Aspect = tuple[str, tuple[str, ...], tuple[str, ...]]
 
 ASPECTS: Mapping[str, tuple[Aspect, ...]] = {
-    "food": (
+    "dish": (
         (
             "the {thing} was",
             ("delicious", "fresh", "wonderful", "tasty"),
@@ -51,7 +51,7 @@ ASPECTS: Mapping[str, tuple[Aspect, ...]] = {
     ),
 }
 OPENERS: Mapping[str, tuple[str, ...]] = {
-    "food": (
+    "dish": (
         "I ate {thing} at the {place} market.",
         "On {day} we tried the {thing} of {who}.",
         "{who} served us {thing}.",
@@ -121,8 +121,8 @@ def _text(d: Draws, kind: str, label: int) -> str:
 
 
 def review(d: Draws) -> dict[str, Any]:
-    """Return one review of food, a show or a book."""
-    kind = d.pick(("food", "show", "book"))
+    """Return one review of a dish, a show or a book."""
+    kind = d.pick(("dish", "show", "book"))
     label = d.below(2)
     return {"text": _text(d, kind, label), "kind": kind, "label": label}
 
@@ -131,4 +131,5 @@ def inn_review(d: Draws) -> dict[str, Any]:
     """Return one review of an inn; its stars agree with its label."""
     label = d.below(2)
     text = _text(d, "inn", label)
-    return {"text": text, "stars": d.between(4, 5) if label else d.between(1, 2), "label": label}
+    mixed = " but " in text  # a word for the other side costs, or earns, a star
+    return {"text": text, "stars": 5 - mixed if label else 1 + mixed, "label": label}

@@ -39,7 +39,7 @@ def notes(d: Draws) -> dict[str, Any]:
                 (river, "By which river did they meet?"),
             ),
         ),
-        (f"They shared some {food} and talked.", ((food, "What did they eat?"),)),
+        (f"On the way {she(person)} ate some {food}.", ((food, f"What did {person} eat?"),)),
         (
             f"The night at the {place} cost {pence}.",
             (
