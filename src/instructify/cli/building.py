@@ -1,0 +1,209 @@
+"""`plan`, `build` and `verify`."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from instructify.cli import show
+from instructify.cli.progress import watching
+
+if TYPE_CHECKING:
+    from instructify.build import BuildResult, Plan
+    from instructify.types import Ledger
+
+RecipePath = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(help="Folder of datasets for tasks without a source.", envvar="INSTRUCTIFY_DATA_ROOT"),
+]
+OutDir = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Output directory, instead of the recipe's.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+
+
+def plan(recipe: RecipePath, data_root: DataRoot = None, json: Json = False) -> None:
+    """Show what a recipe will build, with exact counts, before anything is rendered.
+
+    Example: instructify plan recipes/quickstart.yaml
+    """
+    from instructify.build import make_plan
+    from instructify.recipe.load import load_recipe
+
+    loaded = load_recipe(recipe)
+    with tempfile.TemporaryDirectory() as work:
+        made = make_plan(loaded, Path(work), data_root)
+    if json:
+        show.as_json(_plan_data(made))
+        return
+    rows = [
+        (
+            task.name,
+            task.cluster,
+            task.role.replace("_", " "),
+            task.split,
+            f"{task.source.rows:,}",
+            str(len(task.templates)),
+            f"{sum(task.quotas):,}",
+        )
+        for task in made.tasks
+    ]
+    columns = ("task", "cluster", "role", "split", "rows>", "templates>", "examples>")
+    show.table(f"plan of {made.recipe.name}", columns, rows)
+    show.line(f"train {made.examples('train'):,} examples, eval {made.examples('held_out'):,} examples")
+    show.line("before rows are dropped that a template cannot use; the build replaces those where it can")
+    for note in made.notes:
+        show.line(f"note: {note}")
+
+
+def build(
+    recipe: RecipePath,
+    out: OutDir = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", "-j", min=1, help="Worker processes; by default one a core.")
+    ] = None,
+    data_root: DataRoot = None,
+    keep_work: Annotated[
+        bool, typer.Option(help="Keep rendered shards, so that the next build re-makes only what changed.")
+    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Build a recipe and publish it: all of it, or nothing.
+
+    A build that was killed goes on where it stopped when it is started again. The bytes are the same for
+    any number of workers.
+
+    Example: instructify build recipes/quickstart.yaml -j 4
+    """
+    from instructify.build import build as run
+    from instructify.recipe.load import load_recipe
+    from instructify.runners import available_cores
+
+    loaded = load_recipe(recipe)
+    with watching(quiet or json) as watcher:
+        result = run(
+            loaded,
+            watcher,
+            out=out,
+            workers=workers or available_cores(),
+            data_root=data_root,
+            keep_work=keep_work,
+        )
+    if json:
+        show.as_json(_build_data(result))
+    else:
+        _show_build(result)
+
+
+def verify(
+    directory: Annotated[Path, typer.Argument(help="A published build.", show_default=False)],
+    json: Json = False,
+) -> None:
+    """Check every file of a build against its manifest; exit 1 if anything differs.
+
+    Example: instructify verify build/quickstart
+    """
+    from instructify.errors import InstructifyError
+    from instructify.publish.verify import verify as check
+
+    report = check(directory)
+    if json:
+        show.as_json(
+            {
+                "ok": report.ok,
+                "files": report.files,
+                "bytes": report.bytes,
+                "problems": [str(problem) for problem in report.problems],
+            }
+        )
+        raise typer.Exit(0 if report.ok else 1)
+    if not report.ok:
+        raise InstructifyError(*report.problems)
+    show.line(f"ok: {report.files:,} files, {report.bytes:,} bytes, all as the manifest says")
+
+
+def _plan_data(made: Plan) -> dict[str, Any]:
+    return {
+        "name": made.recipe.name,
+        "train": made.examples("train"),
+        "eval": made.examples("held_out"),
+        "tasks": [
+            {
+                "task": task.name,
+                "cluster": task.cluster,
+                "role": task.role,
+                "split": task.split,
+                "rows": task.source.rows,
+                "fingerprint": task.source.fingerprint,
+                "quotas": {t.name: quota for t, quota in zip(task.templates, task.quotas, strict=True)},
+            }
+            for task in made.tasks
+        ],
+        "notes": list(made.notes),
+    }
+
+
+def _build_data(result: BuildResult) -> dict[str, Any]:
+    return {
+        "out": str(result.out),
+        "content_hash": result.content_hash,
+        "examples": {
+            part: sum(ledger.kept for ledger in result.ledgers if ledger.role == role)
+            for part, role in (("train", "train"), ("eval", "held_out"))
+        },
+        "ledgers": [ledger.as_json() for ledger in result.ledgers],
+        "files": [record.path.removeprefix("out/") for record in result.records],
+        "notes": list(result.plan.notes),
+    }
+
+
+def _show_build(result: BuildResult) -> None:
+    by_task: dict[str, list[Ledger]] = {}
+    for ledger in result.ledgers:
+        by_task.setdefault(ledger.task, []).append(ledger)
+    rows = [_ledger_row(name, ledgers) for name, ledgers in by_task.items()]
+    columns = ("task", "role", "templates>", "rows in>", "kept>", "dropped>", "why")
+    show.table(f"ledger of {result.plan.recipe.name}", columns, rows)
+    seen = sum(ledger.seen for ledger in result.ledgers)
+    kept = sum(ledger.kept for ledger in result.ledgers)
+    show.line(f"in {seen:,} = kept {kept:,} + dropped {seen - kept:,}")
+    short = [ledger for ledger in result.ledgers if ledger.kept < ledger.quota]
+    if short:
+        missing = sum(ledger.quota - ledger.kept for ledger in short)
+        count = f"{len(short)} of {len(result.ledgers)} templates"
+        show.line(f"{count} ran out of rows, {missing:,} examples short")
+    empty = [ledger for ledger in result.ledgers if not ledger.kept]
+    for ledger in empty[:10]:
+        show.line(f"note: {ledger.task} / {ledger.template} kept nothing")
+    if len(empty) > 10:
+        show.line(f"note: {len(empty) - 10} more templates kept nothing; see README.md of the build")
+    for note in result.plan.notes:
+        show.line(f"note: {note}")
+    show.line(f"content hash {result.content_hash}")
+    show.line(f"published {result.out}")
+    show.line(f"next: instructify verify {result.out}")
+
+
+def _ledger_row(name: str, ledgers: list[Ledger]) -> tuple[str, ...]:
+    dropped: Counter[str] = Counter()
+    for ledger in ledgers:
+        dropped.update(ledger.dropped)
+    why = ", ".join(f"{reason} {count:,}" for reason, count in dropped.most_common(3))
+    if len(dropped) > 3:
+        why += ", ..."
+    return (
+        name,
+        ledgers[0].role.replace("_", " "),
+        str(len(ledgers)),
+        f"{sum(ledger.seen for ledger in ledgers):,}",
+        f"{sum(ledger.kept for ledger in ledgers):,}",
+        f"{dropped.total():,}",
+        why,
+    )

@@ -1,0 +1,131 @@
+"""`templates list`, `show` and `add`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from instructify.cli import show
+from instructify.cli.building import Json
+
+if TYPE_CHECKING:
+    from instructify.templates import Template, TemplateLibrary
+
+app = typer.Typer(help="Look at prompt templates, and add collections of them.", no_args_is_help=True)
+
+From = Annotated[
+    list[str] | None,
+    typer.Option("--from", help="Collection: builtin, promptsource or a folder; may be given several times."),
+]
+
+
+@app.command("list")
+def list_(
+    dataset: Annotated[str, typer.Argument(help="Part of a dataset name.")] = "",
+    source: From = None,
+    json: Json = False,
+) -> None:
+    """List datasets and their templates; with a full dataset name, each template.
+
+    Example: instructify templates list world/reviews
+    """
+    library = _library(source)
+    datasets = library.datasets()
+    if dataset in datasets:
+        templates = library.templates(dataset)
+        if json:
+            show.as_json([_data(template) for template in templates])
+            return
+        rows = [(t.name, t.collection, t.kind, ", ".join(t.languages), t.hash) for t in templates]
+        show.table(dataset, ("template", "collection", "kind", "language", "hash"), rows)
+        return
+    matching = {name: library.templates(name) for name in datasets if dataset in name}
+    if json:
+        show.as_json({name: [template.name for template in found] for name, found in matching.items()})
+        return
+    show.table("", ("dataset", "templates>"), [(name, str(len(found))) for name, found in matching.items()])
+    total = sum(map(len, matching.values()))
+    show.line(f"{total:,} templates for {len(matching):,} datasets")
+
+
+@app.command("show")
+def show_(
+    dataset: Annotated[str, typer.Argument(help="Dataset name.", show_default=False)],
+    template: Annotated[str, typer.Argument(help="Template name.", show_default=False)],
+    source: From = None,
+    json: Json = False,
+) -> None:
+    """Show one template: its text, answer choices and metadata.
+
+    Example: instructify templates show super_glue/rte "does it follow that"
+    """
+    from instructify.errors import InstructifyError, Problem, nearest
+
+    every = {found.name: found for found in _library(source).templates(dataset)}
+    if template not in every:
+        what = f"{dataset} has no template {template!r}"
+        raise InstructifyError(Problem(what, nearest=nearest(template, every)))
+    found = every[template]
+    if json:
+        show.as_json(_data(found))
+        return
+    for name, value in _data(found).items():
+        if name not in ("body", "answer_choices") and value not in (None, "", []):
+            show.line(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
+    if found.choices is not None:
+        choices = found.choices if isinstance(found.choices, str) else " ||| ".join(found.choices)
+        show.line(f"answer_choices: {choices}")
+    show.line()
+    show.line(found.body.strip("\n"))
+
+
+@app.command("add")
+def add(
+    collection: Annotated[str, typer.Argument(help="promptsource.", show_default=False)],
+) -> None:
+    """Install a collection of templates from the package index; its code is never run.
+
+    Example: instructify templates add promptsource
+    """
+    from instructify.errors import InstructifyError, Problem
+    from instructify.templates.install import install_promptsource
+
+    if collection != "promptsource":
+        raise InstructifyError(Problem(f"no collection is called {collection!r}", expected="promptsource"))
+    root = install_promptsource()
+    library = _library([collection])
+    count = sum(len(library.templates(name)) for name in library.datasets())
+    show.line(f"promptsource: {count:,} templates in {root}")
+
+
+def _library(source: list[str] | None) -> TemplateLibrary:
+    from instructify.templates import open_library
+    from instructify.templates.promptsource import installed_root
+
+    every = ["builtin", "promptsource"] if installed_root() else ["builtin"]
+    return open_library(source or every, Path.cwd())
+
+
+def _data(template: Template) -> dict[str, Any]:
+    choices = template.choices
+    return {
+        "dataset": template.dataset,
+        "name": template.name,
+        "id": template.id,
+        "collection": template.collection,
+        "origin": template.where,
+        "dialect": template.dialect,
+        "kind": template.kind,
+        "hash": template.hash,
+        "metrics": list(template.metrics),
+        "languages": list(template.languages),
+        "original_task": template.original_task,
+        "choices_in_prompt": template.choices_in_prompt,
+        "author": template.author,
+        "reference": template.reference,
+        "rationale": template.rationale,
+        "answer_choices": list(choices) if isinstance(choices, tuple) else choices,
+        "body": template.body,
+    }
