@@ -29,7 +29,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 
 
 def plan(recipe: RecipePath, data_root: DataRoot = None, json: Json = False) -> None:
-    """Show what a recipe will build, with exact counts, before anything is rendered.
+    """Show exactly what a recipe will build, before rendering it.
 
     Example: instructify plan recipes/quickstart.yaml
     """
@@ -106,7 +106,9 @@ def verify(
     directory: Annotated[Path, typer.Argument(help="A published build.", show_default=False)],
     json: Json = False,
 ) -> None:
-    """Check every file of a build against its manifest; exit 1 if anything differs.
+    """Check every file of a build against its manifest.
+
+    Exits with 1 when anything differs.
 
     Example: instructify verify build/quickstart
     """

@@ -40,7 +40,7 @@ def preview(
     data_root: DataRoot = None,
     json: Json = False,
 ) -> None:
-    """Show what templates make of real rows: prompt, target, choices, or why a row is dropped.
+    """Show what templates make of real rows, or why they drop them.
 
     Exits with 1 when every row shown is dropped.
 

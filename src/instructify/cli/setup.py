@@ -15,7 +15,7 @@ def init(
     directory: Annotated[Path, typer.Argument(help="Where to write the recipe.")] = Path(),
     name: Annotated[str, typer.Option(help="Name of the recipe.")] = "my-mixture",
 ) -> None:
-    """Write a commented starter recipe and the schema that editors complete it by.
+    """Write a commented starter recipe, and its schema for editors.
 
     Example: instructify init my-project --name my-mixture
     """
@@ -51,7 +51,9 @@ def schema() -> None:
 
 
 def doctor(json: Json = False) -> None:
-    """Check this installation: Python, packages, templates, the offline world; exit 1 if anything is wrong.
+    """Check this installation: packages, templates, offline world.
+
+    Exits with 1 when anything is wrong.
 
     Example: instructify doctor
     """

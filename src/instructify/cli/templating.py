@@ -27,7 +27,7 @@ def list_(
     source: From = None,
     json: Json = False,
 ) -> None:
-    """List datasets and their templates; with a full dataset name, each template.
+    """List datasets that have templates, or the templates of one.
 
     Example: instructify templates list world/reviews
     """
@@ -85,7 +85,7 @@ def show_(
 def add(
     collection: Annotated[str, typer.Argument(help="promptsource.", show_default=False)],
 ) -> None:
-    """Install a collection of templates from the package index; its code is never run.
+    """Install a collection of templates; its code is never run.
 
     Example: instructify templates add promptsource
     """
