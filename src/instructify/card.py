@@ -70,8 +70,8 @@ def _configs(records: Sequence[FileRecord]) -> list[dict[str, Any]]:
 
 
 def _overview(plan: Plan, ledgers: Sequence[Ledger], document: Mapping[str, Any]) -> str:
-    counts = {part: facts["examples"] for part, facts in document["parts"].items()}
-    lines = [f"- {part}: {count:,} examples" for part, count in counts.items()]
+    parts = document["parts"]
+    lines = [f"- {part}: {parts[part]['examples']:,} examples" for part in sorted(parts, reverse=True)]
     held_out = sorted({task.cluster for task in plan.tasks if task.role == "held_out"})
     if held_out:
         lines.append(f"- held-out task clusters (eval only): {', '.join(held_out)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -60,7 +61,8 @@ class Runner:
             number, task = next(waiting, (-1, None))
             if task is None:
                 return
-            running[self._pool.submit(function, task)] = number
+            with _no_interrupts():
+                running[self._pool.submit(function, task)] = number
 
 
 @contextmanager
@@ -83,6 +85,16 @@ def open_runner(workers: int) -> Iterator[Runner]:
 def available_cores() -> int:
     """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Hold Ctrl-C back; workers that start meanwhile never see it, so that only this process answers it."""
+    old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, old)
 
 
 def _kill(pool: ProcessPoolExecutor) -> None:

@@ -7,6 +7,8 @@ import sys
 
 from instructify.errors import InstructifyError
 
+INTERRUPTED = "interrupted; an interrupted build goes on from here when it is started again"
+
 
 def main() -> None:
     """Run the command line and exit: 0 ok, 1 failed, 2 wrong usage, 75 locked, 130 interrupted."""
@@ -19,8 +21,12 @@ def main() -> None:
             print(f"error: {problem}", file=sys.stderr)  # noqa: T201  (the one place errors are shown)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)  # noqa: T201
+        print(INTERRUPTED, file=sys.stderr)  # noqa: T201
         sys.exit(130)
+    except SystemExit as end:
+        if end.code == 130:  # typer has caught the interrupt
+            print(INTERRUPTED, file=sys.stderr)  # noqa: T201
+        raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

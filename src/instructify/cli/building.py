@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -171,11 +172,12 @@ def _show_build(result: BuildResult) -> None:
     for ledger in result.ledgers:
         by_task.setdefault(ledger.task, []).append(ledger)
     rows = [_ledger_row(name, ledgers) for name, ledgers in by_task.items()]
-    columns = ("task", "role", "templates>", "rows in>", "kept>", "dropped>", "why")
+    columns = ("task", "role", "templates>", "rows in>", "kept>", "dropped>", "why?")
     show.table(f"ledger of {result.plan.recipe.name}", columns, rows)
     seen = sum(ledger.seen for ledger in result.ledgers)
     kept = sum(ledger.kept for ledger in result.ledgers)
-    show.line(f"in {seen:,} = kept {kept:,} + dropped {seen - kept:,}")
+    why = _why(result.ledgers)
+    show.line(f"in {seen:,} = kept {kept:,} + dropped {seen - kept:,}" + (f" ({why})" if why else ""))
     short = [ledger for ledger in result.ledgers if ledger.kept < ledger.quota]
     if short:
         missing = sum(ledger.quota - ledger.kept for ledger in short)
@@ -194,18 +196,22 @@ def _show_build(result: BuildResult) -> None:
 
 
 def _ledger_row(name: str, ledgers: list[Ledger]) -> tuple[str, ...]:
-    dropped: Counter[str] = Counter()
-    for ledger in ledgers:
-        dropped.update(ledger.dropped)
-    why = ", ".join(f"{reason} {count:,}" for reason, count in dropped.most_common(3))
-    if len(dropped) > 3:
-        why += ", ..."
     return (
         name,
         ledgers[0].role.replace("_", " "),
         str(len(ledgers)),
         f"{sum(ledger.seen for ledger in ledgers):,}",
         f"{sum(ledger.kept for ledger in ledgers):,}",
-        f"{dropped.total():,}",
-        why,
+        f"{sum(ledger.dropped.total() for ledger in ledgers):,}",
+        _why(ledgers),
     )
+
+
+def _why(ledgers: Sequence[Ledger]) -> str:
+    """Return the three commonest reasons that rows were dropped for, with their counts."""
+    dropped: Counter[str] = Counter()
+    for ledger in ledgers:
+        dropped.update(ledger.dropped)
+    ordered = sorted(dropped.items(), key=lambda item: (-item[1], item[0]))
+    why = [f"{reason} {count:,}" for reason, count in ordered[:3]]
+    return ", ".join(why + ["..."] * (len(ordered) > 3))

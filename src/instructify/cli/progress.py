@@ -82,8 +82,7 @@ class Bars:
             return
         self._kept += kept
         self._dropped += dropped
-        counted = self._kept or self._dropped
-        counts = f"kept {self._kept:,}  dropped {self._dropped:,}" if counted else ""
+        counts = f"dropped {self._dropped:,}" if self._kept or self._dropped else ""
         self._progress.update(self._task, advance=amount, counts=counts)
 
     def close(self) -> None:
@@ -132,13 +131,13 @@ def _bars() -> Progress:
         def render(self, task: BarTask) -> Text:
             speed = task.finished_speed or task.speed
             unit = task.fields.get("unit", "")
-            shown = f"{speed:,.0f} {unit}/s" if speed and unit != "tasks" else ""
-            return Text(shown, style="cyan")
+            shown = f"{speed:,.0f}/s" if speed and unit != "tasks" else ""
+            return Text(shown, style="cyan", no_wrap=True)
 
     return Progress(
         TextColumn("{task.description:<8}"),
-        BarColumn(bar_width=30),
-        TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f}", justify="right"),
         Rate(),
         TextColumn("{task.fields[counts]}"),
         TimeRemainingColumn(compact=True),

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
+WIDE, NAME_WIDTH = 100, 20  # in cells of a terminal
+
 
 def console(stderr: bool = False) -> Console:
     """Return a console that keeps whole lines when the output is not a terminal."""
@@ -26,18 +28,29 @@ def as_json(data: Any) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; a column whose name ends in `>` is aligned to the right."""
+    """Print a table: a column named `X>` is aligned to the right, one named `X?` needs a wide terminal."""
     from rich import box
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(title=title or None, title_justify="left", box=box.SIMPLE, pad_edge=False)
-    for column in columns:
-        right = column.endswith(">")
-        drawn.add_column(column.rstrip(">"), justify="right" if right else "left", overflow="fold")
+    screen = console()
+    shown = [n for n, column in enumerate(columns) if screen.width >= WIDE or not column.endswith("?")]
+    drawn = Table(title=title or None, title_justify="left", box=box.SIMPLE, pad_edge=False, padding=0)
+    for place, n in enumerate(shown):
+        right = columns[n].endswith(">")
+        widest = max((cell_len(row[n]) for row in rows), default=0)
+        drawn.add_column(
+            columns[n].rstrip(">?"),
+            justify="right" if right else "left",
+            overflow="fold",
+            no_wrap=right,
+            # names are what one looks for: other columns give way first
+            min_width=None if place else min(widest, NAME_WIDTH),
+        )
     for row in rows:
-        drawn.add_row(*(Text(cell) for cell in row))
-    console().print(drawn)
+        drawn.add_row(*(Text(row[n]) for n in shown))
+    screen.print(drawn)
 
 
 def line(text: str = "") -> None:

@@ -1,0 +1,155 @@
+"""A batch of rows as the compiled path reads it: leaves of columns, decoded once for all templates."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from instructify.keys import I64
+from instructify.render.reference import PIPES, PROTECTOR
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Path = tuple[str, ...]
+BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+class Rows:
+    """Rows of one source with their absolute row numbers; columns are decoded when first asked for."""
+
+    def __init__(self, table: pa.Table, numbers: I64) -> None:
+        self.table = table
+        self.numbers = numbers
+        self._arrays: dict[Path, pa.Array | None] = {}
+        self._lists: dict[Path, list[Any]] = {}
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Names of the top-level columns."""
+        return frozenset(self.table.column_names)
+
+    def take(self, indices: I64) -> Rows:
+        """Return the rows at these indices."""
+        if len(indices) == len(self):
+            return self
+        import pyarrow as pa
+
+        return Rows(self.table.take(pa.array(indices)), self.numbers[indices])
+
+    def array(self, path: Path) -> pa.Array | None:
+        """Return the leaf at a path; None where it is not there, or where a null struct hides it."""
+        if path not in self._arrays:
+            self._arrays[path] = self._find(path)
+        return self._arrays[path]
+
+    def is_text(self, path: Path) -> bool:
+        """Tell whether every value at a path is a string."""
+        array = self.array(path)
+        return array is not None and not array.null_count and is_string(array.type)
+
+    def values(self, path: Path, fresh: bool = False) -> list[Any]:
+        """Return the Python values at a path; `fresh` ones may be changed by the caller."""
+        array = self.array(path)
+        if array is None:
+            raise KeyError(path)
+        if fresh:
+            return array.to_pylist()  # type: ignore[no-any-return]
+        if path not in self._lists:
+            self._lists[path] = array.to_pylist()
+        return self._lists[path]
+
+    @cached_property
+    def sizes(self) -> I64:
+        """Size of each row: its text in bytes, and 16 for every value and list element."""
+        total = np.zeros(len(self), np.int64)
+        for name in self.table.column_names:
+            array = self.array((name,))
+            if array is not None:
+                total += row_sizes(array)
+        return total
+
+    @cached_property
+    def with_bars(self) -> BoolArray:
+        """Whether a top-level string of the row holds |||."""
+        import pyarrow.compute as pc
+
+        found = np.zeros(len(self), bool)
+        for name in self.table.column_names:
+            array = self.array((name,))
+            if array is not None and is_string(array.type):
+                hits = pc.fill_null(pc.match_substring(array, PIPES), False)
+                found |= hits.to_numpy(zero_copy_only=False)
+        return found
+
+    @cached_property
+    def has_protector(self) -> bool:
+        """Whether any string, at any depth, holds what promptsource puts in place of |||."""
+        arrays = (self.array((name,)) for name in self.table.column_names)
+        return any(array is not None and holds(array, PROTECTOR) for array in arrays)
+
+    def _find(self, path: Path) -> pa.Array | None:
+        import pyarrow.compute as pc
+        import pyarrow.types as kinds
+
+        if len(path) == 1:
+            if path[0] not in self.names:
+                return None
+            column = self.table[path[0]]
+            return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+        parent = self.array(path[:-1])
+        if parent is None or not kinds.is_struct(parent.type) or parent.null_count:
+            return None
+        place = parent.type.get_field_index(path[-1])
+        return pc.struct_field(parent, [place]) if place >= 0 else None
+
+
+def is_string(kind: pa.DataType) -> bool:
+    """Tell whether a type is a string type."""
+    import pyarrow.types as kinds
+
+    return bool(kinds.is_string(kind) or kinds.is_large_string(kind))
+
+
+def holds(array: pa.Array, text: str) -> bool:
+    """Tell whether any string of an array, at any depth, holds a text."""
+    import pyarrow.compute as pc
+    import pyarrow.types as kinds
+
+    kind = array.type
+    if is_string(kind):
+        return bool(pc.any(pc.match_substring(array, text)).as_py())
+    if kinds.is_struct(kind):
+        return any(holds(field, text) for field in array.flatten())
+    if kinds.is_map(kind) or kinds.is_dictionary(kind):
+        return text in repr(array.to_pylist())
+    return hasattr(array, "flatten") and kinds.is_nested(kind) and holds(array.flatten(), text)
+
+
+def row_sizes(array: pa.Array) -> I64:
+    """Return the size of each value: text in bytes, and 16 for every value and list element."""
+    import pyarrow.compute as pc
+    import pyarrow.types as kinds
+
+    kind = array.type
+    if is_string(kind) or kinds.is_binary(kind) or kinds.is_large_binary(kind):
+        lengths: I64 = pc.fill_null(pc.binary_length(array), 0).to_numpy(zero_copy_only=False)
+        return lengths.astype(np.int64) + 16
+    if kinds.is_list(kind) or kinds.is_large_list(kind):
+        lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
+        inner: I64 = np.concatenate([[0], np.cumsum(row_sizes(array.flatten()))])
+        ends: I64 = np.cumsum(lengths.astype(np.int64))
+        sizes: I64 = inner[ends] - inner[ends - lengths] + 16
+        return sizes
+    if kinds.is_struct(kind):
+        fields = array.flatten()
+        total = np.full(len(array), 16, np.int64)
+        for field in fields:
+            total += row_sizes(field)
+        return total
+    return np.full(len(array), 16, np.int64)
