@@ -80,10 +80,10 @@ def rows_file(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
     return path
 
 
-def template(folder: Path, name: str, body: str, **front: Any) -> Path:
-    """Write a template of ours; `folder` is that of its dataset."""
+def template(folder: Path, stem: str, body: str, **front: Any) -> Path:
+    """Write a template of ours to `<stem>.jinja`; `folder` is that of its dataset."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.jinja"
+    path = folder / f"{stem}.jinja"
     head = f"---\n{yaml.safe_dump(front, allow_unicode=True)}---\n" if front else ""
     path.write_text(head + body + "\n", encoding="utf-8")
     return path

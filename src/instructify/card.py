@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -53,19 +54,31 @@ def _header(plan: Plan, records: Sequence[FileRecord], kept: int) -> dict[str, A
     }
 
 
-def _configs(records: Sequence[FileRecord]) -> list[dict[str, Any]]:
+def _patterns(records: Sequence[FileRecord]) -> dict[str, dict[str, str]]:
+    """Return format -> part -> glob of its files, the recipe's first format first."""
     found: dict[str, dict[str, str]] = {}
     for record in records:
         path = record.path.removeprefix("out/")
-        folder, _, name = path.partition("/")
-        pattern = re.sub(r"-\d+-of-\d+", "-*", name)
-        found.setdefault(folder, {})[str(record.meta["part"])] = f"{folder}/{pattern}"
+        pattern = re.sub(r"-\d+-of-\d+", "-*", path)
+        found.setdefault(path.partition("/")[0], {})[str(record.meta["part"])] = pattern
+    return found
+
+
+def _loader(parts: Mapping[str, str]) -> str:
+    return "parquet" if next(iter(parts.values())).endswith(".parquet") else "json"
+
+
+def _configs(records: Sequence[FileRecord]) -> list[dict[str, Any]]:
+    """Return the configurations that `load_dataset` offers: it reads all of a folder with one loader."""
+    found = _patterns(records)
+    first = next(iter(found.values()))
     return [
         {
-            "config_name": "default" if position == 0 else folder,
+            "config_name": "default" if parts is first else folder,
             "data_files": [{"split": part, "path": path} for part, path in parts.items()],
         }
-        for position, (folder, parts) in enumerate(found.items())
+        for folder, parts in found.items()
+        if _loader(parts) == _loader(first)
     ]
 
 
@@ -128,13 +141,14 @@ def _licences(tasks: Sequence[PlannedTask], ledgers: Sequence[Ledger]) -> str:
 
 
 def _use(records: Sequence[FileRecord]) -> str:
-    folder = records[0].path.split("/")[1]
-    loader = "parquet" if records[0].path.endswith(".parquet") else "json"
-    suffix = records[0].path.rpartition(".")[2]
+    calls = [
+        f'{folder} = load_dataset("{_loader(parts)}", data_files={json.dumps(parts)})'
+        for folder, parts in _patterns(records).items()
+    ]
     return (
-        "## Use\n\n```python\nfrom datasets import load_dataset\n\n"
-        f'train = load_dataset("{loader}", data_files="{folder}/train-*.{suffix}", split="train")\n```\n\n'
-        "`instructify verify` checks every file against `manifest.json`."
+        "## Use\n\nIn the folder of the build:\n\n```python\nfrom datasets import load_dataset\n\n"
+        + "\n".join(calls)
+        + "\n```\n\n`instructify verify` checks every file against `manifest.json`."
     )
 
 

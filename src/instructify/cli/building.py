@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from instructify.build import BuildResult, Plan
     from instructify.types import Ledger
 
-RecipePath = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
+RecipePath = Annotated[
+    Path, typer.Argument(help="The recipe, a YAML file.", show_default=False, readable=False)
+]
 DataRoot = Annotated[
     Path | None,
     typer.Option(help="Folder of datasets for tasks without a source.", envvar="INSTRUCTIFY_DATA_ROOT"),

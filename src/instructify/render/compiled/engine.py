@@ -15,16 +15,22 @@ from instructify.keys import I64, Key
 from instructify.render import rewrite
 from instructify.render.compiled import generate
 from instructify.render.compiled.generate import CannotCompile, Generated, Shape, Step, UndefinedName
-from instructify.render.compiled.rows import Path, Rows
+from instructify.render.compiled.rows import BoolArray, Path, Rows
 from instructify.render.compiled.runtime import State, namespace_for
+from instructify.render.compiled.vector import NotVector, Vectors, vectorises, vectors
 from instructify.render.meter import WORK_LIMIT, Choices
 from instructify.render.reference import PIPES, TRUNCATION, ReferenceTemplate, Rendered, sandbox
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from instructify.templates.model import Template
 
 GIANT = 65_536
 """Rows larger than this many bytes are rendered by the reference."""
+
+MIN_KERNEL_ROWS = 64
+"""Batches smaller than this are not worth setting kernels up for."""
 
 STRICT_FINISH = (
     "add_0(prompt.strip())",
@@ -42,13 +48,30 @@ PROMPTSOURCE_FINISH = (
 )
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class RenderedBatch:
     """What one template makes of a batch: the examples it kept, by index into the batch, and the drops.
 
-    The lists are as long as `kept`. `choices` is one tuple where the template's choices are constant.
-    `by_reference` counts rows that the reference rendered.
+    The arrays are as long as `kept`, in the same order, which need not be that of the rows. `choices` is one
+    tuple where the template's choices are constant. `labels` and `rationales` are None where there are none.
+    `by_reference` and `by_kernels` count the rows that the reference and the Arrow kernels rendered; the
+    generated function rendered the others.
     """
+
+    kept: I64
+    inputs: pa.Array
+    targets: pa.Array
+    choices: pa.Array | tuple[str, ...] | None
+    labels: pa.Array | None
+    rationales: pa.Array | None
+    dropped: dict[str, list[int]]
+    by_reference: int = 0
+    by_kernels: int = 0
+
+
+@dataclass(slots=True)
+class _Listed:
+    """The same as Python lists, while rows are still being settled."""
 
     kept: I64
     inputs: list[str]
@@ -77,6 +100,7 @@ class BatchTemplate:
             self._mutates = any(generate.mutates(step.tree) for step in self._steps)
             self._paths = {path for step in self._steps for path in generate.paths(step.tree)}
             self._generate(Shape(frozenset(path[0] for path in self._paths), {}))
+            self._vectorises = not self._mutates and vectorises(self._steps)
         except CannotCompile as refusal:
             self.refusal = refusal
         except RecursionError:
@@ -85,17 +109,43 @@ class BatchTemplate:
     def render(self, rows: Rows, key: Key) -> RenderedBatch:
         """Render every row of a batch; draws depend on `key` and the rows' absolute numbers."""
         if self.refusal is not None or (not self._strict and rows.has_protector):
-            return self._by_reference(rows, key)
+            return _arrays(self._by_reference(rows, key))
+        import pyarrow as pa
+
         hard = rows.sizes > GIANT
+        try:
+            if not self._vectorises or len(rows) < MIN_KERNEL_ROWS:
+                raise NotVector("not worth it")
+            made = vectors(rows, key, self._steps, self._constant, self._strict)
+        except (NotVector, pa.ArrowException):
+            return _arrays(self._by_python(rows, key, hard))
+        hard |= made.hard | self._too_costly(rows, made)
+        easy = np.flatnonzero(~hard)
+        if len(easy) == len(rows):
+            return _from_kernels(made, None)
+        result = _from_kernels(made, easy)
+        indices = np.flatnonzero(hard)
+        taken = rows.take(indices)
+        rest = _arrays(self._by_python(taken, key, taken.sizes > GIANT))
+        return _together(result, rest, indices)
+
+    def _too_costly(self, rows: Rows, made: Vectors) -> BoolArray:
+        """Return the rows that might spend the reference's budget."""
+        import pyarrow.compute as pc
+
+        out = pc.add(pc.binary_length(made.inputs), pc.binary_length(made.targets)).to_numpy()
+        costly: BoolArray = self._nodes * (40 + ((rows.sizes + out) >> 3)) > WORK_LIMIT
+        return costly
+
+    def _by_python(self, rows: Rows, key: Key, hard: BoolArray) -> _Listed:
+        """Render by the generated function, and rows that it may not touch by the reference."""
         if not self._strict:
-            hard |= rows.with_bars
-        if hard.any():
-            return self._mixed(rows, key, hard)
-        return self._compiled(rows, key)
+            hard = hard | rows.with_bars
+        return self._mixed(rows, key, hard) if hard.any() else self._compiled(rows, key)
 
     # the compiled path
 
-    def _compiled(self, rows: Rows, key: Key) -> RenderedBatch:
+    def _compiled(self, rows: Rows, key: Key) -> _Listed:
         function, generated = self._function(rows)
         count = len(rows)
         state = State(self._strict, key, rows.numbers)
@@ -147,7 +197,7 @@ class BatchTemplate:
         slow: list[int],
         odd: dict[int, list[str]],
         size: int,
-    ) -> RenderedBatch:
+    ) -> _Listed:
         flagged = dict.fromkeys(state.none_rows, (False, True)) | dict.fromkeys(
             state.unlabelled_rows, (True, False)
         )
@@ -172,7 +222,7 @@ class BatchTemplate:
             bad |= {row for row, label in enumerate(labels) if label is None}
         if self._has_rationale:
             bad |= {row for row, rationale in enumerate(rationales) if not rationale}
-        result = RenderedBatch(np.arange(len(rows)), inputs, targets, constant, labels, None)
+        result = _Listed(np.arange(len(rows)), inputs, targets, constant, labels, None)
         if self._varying:
             result.choices = choices
         if self._has_rationale:
@@ -185,7 +235,7 @@ class BatchTemplate:
         self,
         rows: Rows,
         key: Key,
-        result: RenderedBatch,
+        result: _Listed,
         bad: list[int],
         slow: set[int],
         flagged: dict[int, tuple[bool, bool]],
@@ -224,7 +274,7 @@ class BatchTemplate:
             _remove(result, gone)
 
     @staticmethod
-    def _put(result: RenderedBatch, row: int, example: Checked) -> None:
+    def _put(result: _Listed, row: int, example: Checked) -> None:
         result.inputs[row], result.targets[row] = example.inputs, example.targets
         result.labels[row] = example.label
         if isinstance(result.choices, list):
@@ -241,8 +291,8 @@ class BatchTemplate:
 
     # the reference path
 
-    def _by_reference(self, rows: Rows, key: Key) -> RenderedBatch:
-        result = RenderedBatch(np.empty(0, np.int64), [], [], [], [], [], by_reference=len(rows))
+    def _by_reference(self, rows: Rows, key: Key) -> _Listed:
+        result = _Listed(np.empty(0, np.int64), [], [], [], [], [], by_reference=len(rows))
         assert isinstance(result.choices, list)  # noqa: S101  (made so above)
         assert result.rationales is not None  # noqa: S101
         kept = []
@@ -261,7 +311,7 @@ class BatchTemplate:
         result.kept = np.array(kept, np.int64)
         return result
 
-    def _mixed(self, rows: Rows, key: Key, hard: np.ndarray[Any, np.dtype[np.bool_]]) -> RenderedBatch:
+    def _mixed(self, rows: Rows, key: Key, hard: BoolArray) -> _Listed:
         """Render hard rows by the reference and the others compiled, and put them together in row order."""
         pieces = []
         for indices, render in (
@@ -380,7 +430,7 @@ def _place(choices: Sequence[str] | None, target: str) -> int | None:
         return None
 
 
-def _remove(result: RenderedBatch, gone: set[int]) -> None:
+def _remove(result: _Listed, gone: set[int]) -> None:
     stay = [row for row in range(len(result.inputs)) if row not in gone]
     result.kept = np.array(stay, np.int64)
     result.inputs = [result.inputs[row] for row in stay]
@@ -392,7 +442,7 @@ def _remove(result: RenderedBatch, gone: set[int]) -> None:
         result.rationales = [result.rationales[row] for row in stay]
 
 
-def _merge(pieces: list[RenderedBatch]) -> RenderedBatch:
+def _merge(pieces: list[_Listed]) -> _Listed:
     order = np.argsort(np.concatenate([piece.kept for piece in pieces]), kind="stable")
     spread = [_spread(piece) for piece in pieces]
     columns = [[value for columns in spread for value in columns[n]] for n in range(5)]
@@ -403,11 +453,88 @@ def _merge(pieces: list[RenderedBatch]) -> RenderedBatch:
             dropped[reason] = sorted([*dropped.get(reason, []), *places])
     kept = np.concatenate([piece.kept for piece in pieces])[order]
     by_reference = sum(piece.by_reference for piece in pieces)
-    return RenderedBatch(kept, inputs, targets, choices, labels, rationales, dropped, by_reference)
+    return _Listed(kept, inputs, targets, choices, labels, rationales, dropped, by_reference)
 
 
-def _spread(piece: RenderedBatch) -> tuple[list[Any], ...]:
+def _spread(piece: _Listed) -> tuple[list[Any], ...]:
     count = len(piece.inputs)
     choices = piece.choices if isinstance(piece.choices, list) else [piece.choices] * count
     rationales = piece.rationales if piece.rationales is not None else [None] * count
     return piece.inputs, piece.targets, choices, piece.labels, rationales
+
+
+def _arrays(listed: _Listed) -> RenderedBatch:
+    import pyarrow as pa
+
+    choices = listed.choices
+    if isinstance(choices, list):
+        choices = pa.array(choices, pa.large_list(pa.large_string())) if any(choices) else None
+    has_labels = any(label is not None for label in listed.labels)
+    return RenderedBatch(
+        listed.kept,
+        pa.array(listed.inputs, pa.large_string()),
+        pa.array(listed.targets, pa.large_string()),
+        choices,
+        pa.array(listed.labels, pa.int32()) if has_labels else None,
+        None if listed.rationales is None else pa.array(listed.rationales, pa.large_string()),
+        listed.dropped,
+        listed.by_reference,
+    )
+
+
+def _from_kernels(made: Vectors, rows: I64 | None) -> RenderedBatch:
+    """Return the chosen rows of what the kernels made; every row where `rows` is None."""
+    import pyarrow as pa
+
+    taken = None if rows is None else pa.array(rows)
+
+    def column(array: pa.Array, kind: pa.DataType) -> pa.Array:
+        return (array if taken is None else array.take(taken)).cast(kind)
+
+    kept = np.arange(len(made.inputs)) if rows is None else rows
+    choices = made.choices
+    if choices is not None and not isinstance(choices, tuple):
+        choices = column(choices, pa.large_list(pa.large_string()))
+    return RenderedBatch(
+        kept,
+        column(made.inputs, pa.large_string()),
+        column(made.targets, pa.large_string()),
+        choices,
+        None if made.labels is None else column(pa.array(made.labels), pa.int32()),
+        None if made.rationales is None else column(made.rationales, pa.large_string()),
+        {},
+        by_kernels=len(kept),
+    )
+
+
+def _together(first: RenderedBatch, rest: RenderedBatch, indices: I64) -> RenderedBatch:
+    """Return both results; those of `rest` are for the rows at `indices` of the batch."""
+    import pyarrow as pa
+
+    def column(one: pa.Array | None, other: pa.Array | None, kind: pa.DataType) -> pa.Array | None:
+        if one is None and other is None:
+            return None
+        one = pa.nulls(len(first.kept), kind) if one is None else one
+        other = pa.nulls(len(rest.kept), kind) if other is None else other
+        return pa.chunked_array([one, other])
+
+    text, lists = pa.large_string(), pa.large_list(pa.large_string())
+    choices = first.choices
+    if not isinstance(choices, tuple):
+        others = (
+            rest.choices
+            if not isinstance(rest.choices, tuple)
+            else pa.array([rest.choices] * len(rest.kept), lists)
+        )
+        choices = column(choices, others, lists)
+    return RenderedBatch(
+        np.concatenate([first.kept, indices[rest.kept]]),
+        column(first.inputs, rest.inputs, text),
+        column(first.targets, rest.targets, text),
+        choices,
+        column(first.labels, rest.labels, pa.int32()),
+        column(first.rationales, rest.rationales, text),
+        {reason: indices[places].tolist() for reason, places in rest.dropped.items()},
+        rest.by_reference,
+        first.by_kernels,
+    )

@@ -442,7 +442,7 @@ class _Writer:
             return isinstance(node.value, str)
         if isinstance(node, nodes.Filter):
             return node.name in RESULTS_IN_TEXT
-        path = _path(node)
+        path = path_of(node)
         if path is None or self._is_bound(path[0], scope):
             return False
         return self._shape.leaves.get(path, False)
@@ -456,7 +456,7 @@ class _Writer:
         return name in self._given
 
     def _leaf(self, node: nodes.Node, scope: _Scope) -> str | None:
-        path = _path(node)
+        path = path_of(node)
         if path is None or len(path) < 2 or self._is_bound(path[0], scope) or path not in self._shape.leaves:
             return None
         return self._input(path)
@@ -592,7 +592,7 @@ def _is_constant(node: nodes.Node) -> bool:
     return isinstance(node, nodes.Const)
 
 
-def _path(node: nodes.Node) -> tuple[str, ...] | None:
+def path_of(node: nodes.Node) -> tuple[str, ...] | None:
     """Return the path of names that an expression reads, or None when it is anything else."""
     if isinstance(node, nodes.Name):
         return (node.name,)
@@ -605,13 +605,13 @@ def _path(node: nodes.Node) -> tuple[str, ...] | None:
         key = node.arg.value
     if not isinstance(key, str):
         return None
-    head = _path(node.node)  # type: ignore[attr-defined]  # both have .node
+    head = path_of(node.node)  # type: ignore[attr-defined]  # both have .node
     return None if head is None else (*head, key)
 
 
 def paths(tree: nodes.Node) -> Iterator[tuple[str, ...]]:
     """Yield every maximal path of names that a tree reads."""
-    path = _path(tree)
+    path = path_of(tree)
     if path is not None:
         yield path
         return

@@ -77,14 +77,21 @@ class Rows:
     @cached_property
     def with_bars(self) -> BoolArray:
         """Whether a top-level string of the row holds |||."""
-        import pyarrow.compute as pc
-
         found = np.zeros(len(self), bool)
         for name in self.table.column_names:
             array = self.array((name,))
-            if array is not None and is_string(array.type):
-                hits = pc.fill_null(pc.match_substring(array, PIPES), False)
-                found |= hits.to_numpy(zero_copy_only=False)
+            if array is not None and is_string(array.type) and holds(array, PIPES):
+                found |= rows_that_hold(array, PIPES)
+        return found
+
+    @cached_property
+    def with_bar(self) -> BoolArray:
+        """Whether any string of the row, at any depth, holds a single |."""
+        found = np.zeros(len(self), bool)
+        for name in self.table.column_names:
+            array = self.array((name,))
+            if array is not None and holds(array, "|"):
+                found |= rows_that_hold(array, "|")
         return found
 
     @cached_property
@@ -117,18 +124,28 @@ def is_string(kind: pa.DataType) -> bool:
 
 
 def holds(array: pa.Array, text: str) -> bool:
-    """Tell whether any string of an array, at any depth, holds a text."""
-    import pyarrow.compute as pc
+    """Tell whether any string of an array may hold a text; a slice may say yes for rows outside it."""
     import pyarrow.types as kinds
 
     kind = array.type
     if is_string(kind):
-        return bool(pc.any(pc.match_substring(array, text)).as_py())
+        data = array.buffers()[2]
+        return data is not None and text.encode() in data.to_pybytes()
     if kinds.is_struct(kind):
-        return any(holds(field, text) for field in array.flatten())
-    if kinds.is_map(kind) or kinds.is_dictionary(kind):
-        return text in repr(array.to_pylist())
-    return hasattr(array, "flatten") and kinds.is_nested(kind) and holds(array.flatten(), text)
+        return any(holds(array.field(place), text) for place in range(kind.num_fields))
+    if kinds.is_list(kind) or kinds.is_large_list(kind):
+        return holds(array.values, text)
+    return kinds.is_nested(kind) or kinds.is_dictionary(kind)
+
+
+def rows_that_hold(array: pa.Array, text: str) -> BoolArray:
+    """Return which values hold a text in a string at any depth."""
+    import pyarrow.compute as pc
+
+    if is_string(array.type):
+        found: BoolArray = pc.fill_null(pc.match_substring(array, text), False).to_numpy(zero_copy_only=False)
+        return found
+    return np.array([text in repr(value) for value in array.to_pylist()], bool)
 
 
 def row_sizes(array: pa.Array) -> I64:

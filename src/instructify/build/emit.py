@@ -1,0 +1,125 @@
+"""Emit: the chosen candidates, in their keyed order, become the published files.
+
+Candidate files are sorted by order key, and each published file takes one range of keys, so a shard is made
+from contiguous slices: an external sort whose memory does not grow with the build.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from instructify.keys import hexdigest
+from instructify.publish.files import FileRecord, find_file, write_file
+from instructify.types import Part, example_schema
+from instructify.writers import WRITERS
+from instructify.writers.contenthash import content_hash
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateFile:
+    """A made shard as emit sees it: for each window, where to cut and the columns that are constant."""
+
+    path: str
+    sha256: str
+    cuts: tuple[int, ...]
+    constants: tuple[tuple[tuple[str, str | None], ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EmitTask:
+    """One published shard: the candidates whose order key lies in the `number`-th of `count` equal ranges."""
+
+    staging: Path
+    part: Part
+    number: int
+    count: int
+    formats: tuple[str, ...]
+    files: tuple[CandidateFile, ...]
+
+    def path(self, name: str) -> str:
+        """Place of the shard in one format in the staging directory."""
+        writer = WRITERS[name]
+        return f"out/{writer.folder}/{self.part}-{self.number:05d}-of-{self.count:05d}{writer.suffix}"
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """The files of one published shard."""
+
+    records: tuple[FileRecord, ...]
+    rows: int
+
+
+def emit_shard(task: EmitTask) -> Emitted:
+    """Write one shard in every format, or find it written before."""
+    names = [f"{file.sha256} {file.cuts}" for file in task.files]
+    key = hexdigest(task.part, task.number, task.count, *names)
+    found = [_find(task, name, key) for name in task.formats]
+    if all(found):
+        whole = tuple(record for record in found if record is not None)
+        return Emitted(whole, int(whole[0].meta["rows"]))
+    table = _gather(task)
+    digest = content_hash(table)
+    records = []
+    for name in task.formats:
+        meta = {"key": key, "part": task.part, "format": name, "rows": table.num_rows, "content_hash": digest}
+        write = partial(WRITERS[name].write, table)
+        records.append(write_file(task.staging, task.path(name), write, meta))
+    return Emitted(tuple(records), table.num_rows)
+
+
+def _find(task: EmitTask, name: str, key: str) -> FileRecord | None:
+    record = find_file(task.staging, task.path(name))
+    return record if record is not None and record.meta.get("key") == key else None
+
+
+def _gather(task: EmitTask) -> pa.Table:
+    import pyarrow as pa
+
+    low = (task.number << 64) // task.count
+    high = ((task.number + 1) << 64) // task.count - 1
+    pieces = [piece for file in task.files if (piece := _slice(task.staging, file, low, high)) is not None]
+    schema = example_schema()
+    if not pieces:
+        return schema.empty_table()
+    orders = np.concatenate([order for order, _ in pieces])
+    table = pa.concat_tables([table for _, table in pieces])
+    ids = table["id"].to_numpy(zero_copy_only=False).astype("S32")
+    ranks = np.lexsort((ids, orders))
+    return table.take(pa.array(ranks)).select(schema.names).cast(schema).combine_chunks()
+
+
+def _slice(staging: Path, file: CandidateFile, low: int, high: int) -> tuple[Any, pa.Table] | None:
+    """Return order keys and examples of one candidate file in a range of keys, constants filled in."""
+    import pyarrow as pa
+
+    with pa.memory_map(str(staging / file.path)) as source:
+        table = pa.ipc.open_file(source).read_all()
+        orders = table["order"].to_numpy()
+        start = int(np.searchsorted(orders, np.uint64(low), "left"))
+        stop = int(np.searchsorted(orders, np.uint64(high), "right"))
+        windows = table["window"].to_numpy()[start:stop]
+        places = table["place"].to_numpy()[start:stop]
+        keep = np.flatnonzero(places < np.array(file.cuts, np.int64)[windows])
+        if not len(keep):
+            return None
+        picked = table.slice(start, stop - start).take(pa.array(keep))
+        columns = {name: picked[name] for name in ("id", "row", *_VARYING)}
+        codes = pa.array(windows[keep].astype(np.int32))
+        for position, (name, _) in enumerate(file.constants[0]):
+            values = pa.array([constants[position][1] for constants in file.constants], pa.string())
+            columns[name] = values.take(codes)
+        columns["shots"] = pa.array(np.zeros(len(keep), np.int32))
+        columns["exemplars"] = pa.nulls(len(keep), pa.list_(pa.int64()))
+        return orders[start:stop][keep], pa.table(columns)
+
+
+_VARYING = ("inputs", "targets", "answer_choices", "label", "rationale")

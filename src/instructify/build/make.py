@@ -1,0 +1,229 @@
+"""Make: one range of rows under a task's templates becomes one file of candidate examples and a thin index.
+
+`make_shard` is a pure function of its task, so any process may run it, and its file is named by a hash of
+all that decides its content: a later build uses it again if nothing of that has changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+
+from instructify.errors import InstructifyError, Problem
+from instructify.keys import I64, U64, Key, hexdigest, positions
+from instructify.publish.files import FileRecord, find_file, write_file
+from instructify.render.compiled import BatchTemplate, RenderedBatch, Rows
+from instructify.sources import read_rows
+from instructify.templates import Template
+from instructify.types import OpenSource
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+EXAMPLES_PER_SHARD = 65_536
+MIN_ROWS, MAX_ROWS = 1_024, 16_384
+MAX_RUNAWAYS = 5
+FOLDER = "candidates"
+VARIANT = "zero_shot"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The places [low, high) of one template's keyed row order that a shard is to render."""
+
+    template: Template
+    rows: Key
+    draws: Key
+    ids: Key
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShardTask:
+    """Rows [start, stop) of one source under some templates."""
+
+    staging: Path
+    task: str
+    source: OpenSource
+    columns: tuple[str, ...]
+    windows: tuple[Window, ...]
+    start: int
+    stop: int
+    order: Key
+    code: str
+
+    @property
+    def path(self) -> str:
+        """Place of the shard's file in the staging directory, named by all that decides its content."""
+        windows = [
+            str(part)
+            for w in self.windows
+            for part in (w.template.hash, w.rows, w.draws, w.ids, w.low, w.high)
+        ]
+        source = self.source
+        span = (source.start, source.stop, self.start, self.stop)
+        name = hexdigest(self.code, source.fingerprint, str(self.order), *span, *self.columns, *windows)
+        return f"{FOLDER}/{name[:32]}.arrow"
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A made shard; `record.meta["templates"]` has one entry for each window."""
+
+    task: str
+    templates: tuple[str, ...]
+    record: FileRecord
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """The candidates of one window as an Arrow table, and the places that fell, by reason."""
+
+    table: pa.Table
+    characters: int
+    dropped: dict[str, list[int]]
+
+
+@lru_cache(maxsize=512)
+def compiled(template: Template) -> BatchTemplate:
+    """Return this process's compiled form of a template."""
+    return BatchTemplate(template)
+
+
+def shard_ranges(source: OpenSource, templates: int) -> list[tuple[int, int]]:
+    """Return the row ranges that one task is made in; they depend on nothing but the arguments."""
+    step = min(MAX_ROWS, max(MIN_ROWS, EXAMPLES_PER_SHARD // max(1, templates)))
+    return [(at, min(at + step, source.stop)) for at in range(source.start, source.stop, step)]
+
+
+def make_shard(task: ShardTask) -> Shard:
+    """Render one shard, or find it made before; raises InstructifyError when disk or source refuses."""
+    names = tuple(window.template.name for window in task.windows)
+    record = find_file(task.staging, task.path)
+    if record is not None:
+        return Shard(task.task, names, record, is_new=False)
+    made = _render(task)
+    table = _sorted([one.table for one in made])
+    meta = {
+        "templates": [
+            {"kept": one.table.num_rows, "characters": one.characters, "dropped": one.dropped} for one in made
+        ]
+    }
+
+    def write(file: BinaryIO) -> None:
+        import pyarrow as pa
+
+        with pa.ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table)
+
+    return Shard(task.task, names, write_file(task.staging, task.path, write, meta), is_new=True)
+
+
+def _render(task: ShardTask) -> list[_Made]:
+    source = task.source
+    numbers = np.arange(task.start, task.stop, dtype=np.int64)
+    chosen = [_chosen(window, numbers - source.start, source.rows) for window in task.windows]
+    wanted = any(len(indices) for indices, _ in chosen)
+    table = read_rows(source, task.start, task.stop, task.columns) if wanted else None
+    every = Rows(table, numbers) if table is not None else None
+    made = []
+    for number, (window, (indices, places)) in enumerate(zip(task.windows, chosen, strict=True)):
+        if every is None or not len(indices):
+            made.append(_Made(_candidates(number, window, task.order, None, numbers[:0], places), 0, {}))
+            continue
+        batch = compiled(window.template).render(every.take(indices), window.draws)
+        _stop_a_runaway(task, window.template, numbers[indices], batch.dropped)
+        dropped = {reason: places[rows].tolist() for reason, rows in batch.dropped.items()}
+        characters = _bytes(batch.inputs) + _bytes(batch.targets)
+        rows = numbers[indices[batch.kept]]
+        candidates = _candidates(number, window, task.order, batch, rows, places[batch.kept])
+        made.append(_Made(candidates, characters, dropped))
+    return made
+
+
+def _stop_a_runaway(task: ShardTask, template: Template, rows: I64, dropped: dict[str, list[int]]) -> None:
+    """End the build when a template spends its whole budget on one row after another."""
+    fallen = dropped.get("over-budget", [])
+    if len(fallen) >= MAX_RUNAWAYS:
+        shown = ", ".join(str(rows[index]) for index in fallen[:MAX_RUNAWAYS])
+        what = f"template {template.name!r} does not finish rows {shown} of {task.task}: over-budget"
+        raise InstructifyError(Problem(what, template.where))
+
+
+def _chosen(window: Window, rows: I64, total: int) -> tuple[I64, I64]:
+    """Return the indices into `rows` that fall into the window, and their places in the keyed order."""
+    places = positions(window.rows, total, rows)
+    indices = np.flatnonzero((places >= window.low) & (places < window.high))
+    return indices, places[indices]
+
+
+def _candidates(
+    number: int, window: Window, order: Key, batch: RenderedBatch | None, rows: I64, places: I64
+) -> pa.Table:
+    """Return the candidates of one window; `batch` is None when there are none."""
+    import pyarrow as pa
+
+    count = len(rows)
+    low, high = window.ids.draws(rows, 0), window.ids.draws(rows, 1)
+    texts = pa.large_string()
+    return pa.table(
+        {
+            "order": pa.array(order.draws(low)),
+            "place": pa.array(places),
+            "window": pa.array(np.full(count, number, np.int16)),
+            "id": _hexadecimal(high, low),
+            "row": pa.array(rows),
+            "inputs": batch.inputs if batch else pa.array([], texts),
+            "targets": batch.targets if batch else pa.array([], texts),
+            "answer_choices": _choices(batch.choices if batch else None, count),
+            "label": _or_nulls(batch.labels if batch else None, count, pa.int32()),
+            "rationale": _or_nulls(batch.rationales if batch else None, count, texts),
+        }
+    )
+
+
+def _or_nulls(array: pa.Array | None, count: int, kind: pa.DataType) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.nulls(count, kind) if array is None else array
+
+
+def _choices(choices: pa.Array | tuple[str, ...] | None, count: int) -> pa.Array:
+    """Return the choices column; a tuple stands for the same choices in every row."""
+    import pyarrow as pa
+
+    kind = pa.large_list(pa.large_string())
+    if isinstance(choices, tuple):
+        return pa.array([choices], kind).take(pa.array(np.zeros(count, np.int64)))
+    return _or_nulls(choices, count, kind)
+
+
+def _bytes(texts: pa.Array) -> int:
+    import pyarrow.compute as pc
+
+    return pc.sum(pc.binary_length(texts)).as_py() or 0
+
+
+def _sorted(tables: list[pa.Table]) -> pa.Table:
+    """Return all candidates in the order of their keys."""
+    import pyarrow as pa
+
+    table = pa.concat_tables(tables)
+    ids = table["id"].combine_chunks()
+    texts = np.frombuffer(ids.buffers()[2], "S32", count=len(ids)) if len(ids) else np.empty(0, "S32")
+    ranks = np.lexsort((texts, table["order"].to_numpy()))
+    return table.take(pa.array(ranks)).combine_chunks()
+
+
+def _hexadecimal(high: U64, low: U64) -> pa.Array:
+    import pyarrow as pa
+
+    data = np.stack([high, low], axis=1).astype(">u8").tobytes().hex()
+    offsets = np.arange(0, len(data) + 1, 32, dtype=np.int32)
+    return pa.StringArray.from_buffers(len(high), pa.py_buffer(offsets), pa.py_buffer(data.encode()))

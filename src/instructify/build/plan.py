@@ -1,0 +1,290 @@
+"""Plan: recipe and dataset metadata become tasks, templates and exact quotas, before anything is rendered."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from instructify import mix
+from instructify.errors import InstructifyError, Problem, nearest
+from instructify.keys import Key
+from instructify.recipe.load import LoadedRecipe
+from instructify.recipe.models import SPLIT, FilesSource, HubSource, Recipe, Source, TaskEntry, WorldSource
+from instructify.render.reference import ReferenceTemplate
+from instructify.render.sandbox import GLOBALS
+from instructify.sources import open_source
+from instructify.templates import Template, TemplateLibrary, open_library
+from instructify.types import OpenSource, Part, Role
+
+DATA_ROOT_VARIABLE = "INSTRUCTIFY_DATA_ROOT"
+DATA_ROOT = "{data_root}"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTask:
+    """One dataset under its templates: what will be rendered, and how much of it.
+
+    `quotas` and `columns` (what each template reads) are in the order of `templates`.
+    """
+
+    name: str
+    dataset: str
+    subset: str | None
+    split: str
+    cluster: str
+    role: Role
+    licence: str | None
+    source_spec: Source
+    source: OpenSource
+    templates: tuple[Template, ...]
+    quotas: tuple[int, ...]
+    columns: tuple[str, ...]
+
+    @property
+    def part(self) -> Part:
+        """The part of the build that the task's examples go to."""
+        return "train" if self.role == "train" else "eval"
+
+    def row_key(self, template: Template, seed: int) -> Key:
+        """Return the key that orders this task's rows for one template."""
+        return Key.of("rows", seed, self.source.fingerprint, self.name, template.name)
+
+    def draw_key(self, template: Template, seed: int) -> Key:
+        """Return the key of the draws of one template."""
+        return Key.of("draw", seed, self.source.fingerprint, template.hash)
+
+    def id_key(self, template: Template, variant: str) -> Key:
+        """Return the key of example ids; it depends on names alone, never on seeds or contents."""
+        return Key.of("id", self.name, self.dataset, self.subset, self.split, template.name, variant)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that a build will do; `notes` are things the user should know, each one sentence."""
+
+    recipe: Recipe
+    tasks: tuple[PlannedTask, ...]
+    notes: tuple[str, ...]
+
+    def examples(self, role: Role) -> int:
+        """Return the number of examples asked for in one role."""
+        return sum(sum(task.quotas) for task in self.tasks if task.role == role)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    entry: TaskEntry
+    folder: str
+    cluster: str
+    role: Role
+    licence: str | None
+    split: str
+    spec: Source
+    source: OpenSource
+    templates: tuple[Template, ...]
+    columns: tuple[str, ...]
+
+
+def make_plan(
+    loaded: LoadedRecipe,
+    work: Path,
+    data_root: Path | None = None,
+    progress: Callable[[str], None] = lambda message: None,
+) -> Plan:
+    """Return the plan of a recipe; raises InstructifyError with the problems of every task.
+
+    Sources that are not Parquet are converted into `work`, once.
+    """
+    recipe = loaded.recipe
+    library = open_library(recipe.template_sources, loaded.base, recipe.promptsource_truncate)
+    root = _data_root(loaded, data_root)
+    problems: list[Problem] = []
+    drafts: list[_Draft] = []
+    for number, entry in enumerate(recipe.tasks):
+        progress(entry.task)
+        try:
+            drafts.append(_draft(loaded, library, entry, root, work))
+        except InstructifyError as error:
+            where = f"{loaded.path.name}: tasks[{number}] ({entry.task})"
+            problems += [_placed(problem, where) for problem in error.problems]
+    if not problems:
+        problems = [_placed(problem, loaded.path.name) for problem in _cluster_problems(recipe, drafts)]
+    if problems:
+        raise InstructifyError(*problems)
+    quotas = {role: _quotas(recipe, drafts, role) for role in ("train", "held_out")}
+    tasks = tuple(_planned(draft, quotas[draft.role][draft.entry.task]) for draft in drafts)
+    return Plan(recipe, tasks, tuple(_notes(tasks)))
+
+
+def _placed(problem: Problem, where: str) -> Problem:
+    if problem.where:
+        return Problem(f"{problem.what} (for {where})", problem.where, problem.expected, problem.nearest)
+    return Problem(problem.what, where, problem.expected, problem.nearest)
+
+
+def _data_root(loaded: LoadedRecipe, given: Path | None) -> Path | None:
+    if given is not None:
+        return given.resolve()
+    if os.environ.get(DATA_ROOT_VARIABLE):
+        return Path(os.environ[DATA_ROOT_VARIABLE]).resolve()
+    return (loaded.base / loaded.recipe.data_root).resolve() if loaded.recipe.data_root else None
+
+
+def _draft(
+    loaded: LoadedRecipe, library: TemplateLibrary, entry: TaskEntry, root: Path | None, work: Path
+) -> _Draft:
+    folder = entry.templates.dataset or (f"{entry.dataset}/{entry.subset}" if entry.subset else entry.dataset)
+    info = library.task_info(folder)
+    templates = select_templates(library, entry, folder)
+    cluster = entry.cluster or info.cluster
+    if cluster is None:
+        raise InstructifyError(Problem("no task cluster", expected="cluster: in the recipe or in task.yaml"))
+    role: Role = "held_out" if cluster in loaded.recipe.held_out else "train"
+    split = entry.split if role == "train" else entry.eval_split
+    spec = _rooted(entry.source, root) if entry.source else default_source(entry, root)
+    source = open_source(spec, split, loaded.base, work)
+    columns = needed_columns(templates, source.columns)
+    licence = entry.licence or info.licence
+    return _Draft(entry, folder, cluster, role, licence, split, spec, source, templates, columns)
+
+
+def default_source(entry: TaskEntry, root: Path | None) -> Source:
+    """Return where a task's rows come from when the recipe does not say: world, data root, or hub."""
+    if entry.dataset == "world":
+        return WorldSource(kind="world", name=entry.subset or "")
+    folder = f"{entry.dataset}/{entry.subset}" if entry.subset else entry.dataset
+    if root is not None:
+        if not (root / folder).is_dir():
+            raise InstructifyError(Problem(f"no folder {folder!r} in the data root {root}"))
+        return FilesSource(kind="files", path=str(root / folder / "{split}.parquet"))
+    return HubSource(kind="hub", path=entry.dataset, config=entry.subset)
+
+
+def _rooted(spec: Source, root: Path | None) -> Source:
+    """Return the source with {data_root} in its paths filled in."""
+    if not isinstance(spec, FilesSource) or DATA_ROOT not in str(spec.path):
+        return spec
+    if root is None:
+        expected = f"--data-root, {DATA_ROOT_VARIABLE} or data_root: in the recipe"
+        raise InstructifyError(
+            Problem(f"a source's path has {DATA_ROOT}, but no data root is set", expected=expected)
+        )
+    paths = [spec.path] if isinstance(spec.path, str) else spec.path
+    filled = [path.replace(DATA_ROOT, str(root)) for path in paths]
+    return spec.model_copy(update={"path": filled[0] if isinstance(spec.path, str) else filled})
+
+
+def select_templates(library: TemplateLibrary, entry: TaskEntry, folder: str) -> tuple[Template, ...]:
+    """Return the templates a task asks for; raises InstructifyError when a pattern matches none."""
+    every = library.templates(folder)
+    wanted = entry.templates
+    names = [template.name for template in every]
+    problems = [
+        Problem(f"no template is called {pattern!r}", nearest=nearest(pattern, names))
+        for pattern in (*wanted.include, *wanted.exclude)
+        if not any(fnmatch.fnmatchcase(name, pattern) for name in names)
+    ]
+    if problems:
+        raise InstructifyError(*problems)
+    chosen = tuple(
+        template
+        for template in every
+        if any(fnmatch.fnmatchcase(template.name, pattern) for pattern in wanted.include)
+        and not any(fnmatch.fnmatchcase(template.name, pattern) for pattern in wanted.exclude)
+        and not (wanted.original_task_only and template.original_task is False)
+    )
+    if not chosen:
+        raise InstructifyError(Problem("every template is excluded"))
+    return chosen
+
+
+def needed_columns(templates: tuple[Template, ...], columns: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the columns that the templates read, in the source's order.
+
+    Compiles every template. Raises InstructifyError with all problems: text that does not parse, and
+    names that are no column of the source.
+    """
+    users: dict[str, list[Template]] = {}
+    problems: list[Problem] = []
+    for template in templates:
+        try:
+            variables = ReferenceTemplate(template).variables
+        except InstructifyError as error:
+            problems += error.problems
+            continue
+        for name in sorted(variables):
+            users.setdefault(name, []).append(template)
+    for name in sorted(users.keys() - set(columns) - GLOBALS):
+        problems.append(_unknown_column(name, users[name], columns))
+    if "answer_choices" in columns:
+        problems.append(
+            Problem("the source has a column answer_choices, which is a reserved name; rename it")
+        )
+    if problems:
+        raise InstructifyError(*problems)
+    return tuple(name for name in columns if name in users)
+
+
+def _unknown_column(name: str, templates: list[Template], columns: tuple[str, ...]) -> Problem:
+    shown = ", ".join(repr(template.name) for template in templates[:3])
+    more = f" and {len(templates) - 3} more" if len(templates) > 3 else ""
+    verb = "uses" if len(templates) == 1 else "use"
+    what = f"template {shown}{more} {verb} {name!r}, which is no column of the source"
+    return Problem(what, templates[0].where, f"one of {', '.join(columns)}", nearest(name, columns))
+
+
+def _cluster_problems(recipe: Recipe, drafts: list[_Draft]) -> list[Problem]:
+    clusters = sorted({draft.cluster for draft in drafts})
+    problems = [
+        Problem(f"held_out: no task is in the cluster {name!r}", nearest=nearest(name, clusters))
+        for name in recipe.held_out
+        if name not in clusters
+    ]
+    if all(draft.role == "held_out" for draft in drafts):
+        problems.append(Problem("every task is held out, so nothing is left to train on"))
+    return problems
+
+
+def _quotas(recipe: Recipe, drafts: list[_Draft], role: Role) -> Mapping[str, Mapping[str, int]]:
+    mixture = recipe.mixture
+    sizes = [
+        mix.TaskSize(
+            task=draft.entry.task,
+            templates=tuple(template.name for template in draft.templates),
+            rows=draft.source.rows,
+            cap=(draft.entry.cap or mixture.cap_per_dataset) if role == "train" else None,
+            cap_per_template=(draft.entry.cap_per_template or mixture.cap_per_template)
+            if role == "train"
+            else mixture.eval_cap_per_template,
+        )
+        for draft in drafts
+        if draft.role == role
+    ]
+    return mix.quotas(sizes, mixture.size if role == "train" else None)
+
+
+def _planned(draft: _Draft, quotas: Mapping[str, int]) -> PlannedTask:
+    match = SPLIT.match(draft.split)
+    return PlannedTask(
+        name=draft.entry.task,
+        dataset=draft.entry.dataset,
+        subset=draft.entry.subset,
+        split=match["name"] if match else draft.split,
+        cluster=draft.cluster,
+        role=draft.role,
+        licence=draft.licence,
+        source_spec=draft.spec,
+        source=draft.source,
+        templates=draft.templates,
+        quotas=tuple(quotas[template.name] for template in draft.templates),
+        columns=draft.columns,
+    )
+
+
+def _notes(tasks: tuple[PlannedTask, ...]) -> list[str]:
+    notes = [f"{task.name}: {note}" for task in tasks for note in task.source.notes]
+    notes += [f"{task.name}: the licence of its rows is not known" for task in tasks if task.licence is None]
+    return notes
