@@ -198,19 +198,13 @@ def test_a_rebuild_with_kept_work_makes_only_what_changed(tmp_path: Path) -> Non
 
 
 def test_kept_work_of_an_earlier_recipe_is_removed(tmp_path: Path) -> None:
-    path = recipe(tmp_path, [world("reviews", cap=50)])
-    staging = tmp_path / ".out.staging"
-    sizes = []
-    for seed in range(3):
-        path.write_text(
-            path.read_text("utf-8").replace("name: mixture", f"name: m{seed}\nseed: {seed}", 1), "utf-8"
-        )
+    work = []
+    for number, name in enumerate(("facts", "sums", "claims")):
+        path = recipe(tmp_path, [world(name, cap=50)], seed=number)
         succeed("build", path, "-j", "1", "--quiet", "--keep-work")
-        sizes.append(len([file for file in staging.rglob("*") if file.is_file()]))
-        path.write_text(
-            path.read_text("utf-8").replace(f"name: m{seed}\nseed: {seed}", "name: mixture"), "utf-8"
-        )
-    assert len(set(sizes)) == 1, sizes
+        work.append({file for file in (tmp_path / ".out.staging").rglob("*") if file.is_file()})
+    assert len({len(files) for files in work}) == 1, work
+    assert {file.parent.name for file in work[0] ^ work[1]} == {"candidates", "sources"}
 
 
 def test_a_kept_candidate_that_was_damaged_is_made_again(reference: Path, tmp_path: Path) -> None:

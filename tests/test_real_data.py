@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import threading
 import time
@@ -84,7 +83,7 @@ def build_and_watch(recipe: Path) -> tuple[str, int, float]:
     """Build a recipe and return what was printed, the greatest memory in bytes and the seconds it took."""
     began, peak = time.monotonic(), 0
     process = subprocess.Popen(
-        [*COMMAND, "build", str(recipe), "--data-root", str(DATA), "--json"],
+        [*COMMAND, "build", str(recipe), "--data-root", str(DATA), "--json", "-j", "4"],
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -109,7 +108,7 @@ def test_one_command_builds_dozens_of_real_datasets_under_all_their_templates(tm
     kept = sum(ledger["kept"] for ledger in found.values())
     print(
         f"{configurations} configurations, {len(found)} templates, {kept:,} examples, {seconds:.1f} s, "
-        f"{peak / 1e6:,.0f} MB at most, {len(os.sched_getaffinity(0))} cores"
+        f"{peak / 1e6:,.0f} MB at most with 4 workers"
     )
     assert len({task for task, _ in found}) == configurations
     assert len(found) >= 300

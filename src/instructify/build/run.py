@@ -18,7 +18,7 @@ from instructify.card import CARD_NAME, card_text
 from instructify.errors import InstructifyError, Problem
 from instructify.keys import Key, hexdigest
 from instructify.manifest import manifest_document
-from instructify.publish.files import FileRecord
+from instructify.publish.files import FileRecord, remove
 from instructify.publish.stage import Stage, open_stage
 from instructify.recipe.load import LoadedRecipe
 from instructify.recipe.models import resolve
@@ -81,7 +81,7 @@ def build(
         document = manifest_document(loaded, plan, ledgers, contents, code_version())
         text = card_text(plan, ledgers, records, document)
         card = stage.write(f"out/{CARD_NAME}", lambda file: _write_text(file, text), {})
-        _drop_stale(stage, made, keep_work)
+        _drop_stale(plan, stage, made, keep_work)
         stage.publish([*records, card], document, keep_work=keep_work)
     return BuildResult(
         stage.out, plan, tuple(ledgers), (*records, card), document["content_hash"], made.reused
@@ -276,8 +276,8 @@ def _content_hash(shards: Sequence[Emitted]) -> str:
     return hexdigest("content", *(str(shard.records[0].meta["content_hash"]) for shard in shards))
 
 
-def _drop_stale(stage: Stage, made: _Made, keep_work: bool) -> None:
-    """Remove candidates of earlier recipes, so that kept work does not grow without end."""
+def _drop_stale(plan: Plan, stage: Stage, made: _Made, keep_work: bool) -> None:
+    """Remove candidates and converted sources of earlier recipes, so that kept work does not grow forever."""
     if not keep_work:
         return
     used = {shard.record.path for shard in made.shards}
@@ -286,6 +286,10 @@ def _drop_stale(stage: Stage, made: _Made, keep_work: bool) -> None:
             name = path.name.removesuffix(".json") if folder.parent.name == "meta" else path.name
             if f"candidates/{name}" not in used:
                 path.unlink()
+    read = {file.path for task in plan.tasks for file in task.source.files}
+    for path in sorted((stage.staging / "sources").glob("*")):
+        if path not in read:
+            remove(path)
 
 
 def _write_text(file: Any, text: str) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from jinja2 import Environment, pass_context, pass_environment
 from jinja2 import filters as jinja_filters
-from jinja2 import pass_context
 from jinja2.runtime import Context, Undefined
 from jinja2.tests import TESTS as JINJA_TESTS
 from jinja2.utils import _PassArg
@@ -17,6 +18,10 @@ from instructify.errors import RowError
 from instructify.render.meter import MAX_TEXT, Choices, Meter, over
 
 MAX_WIDTH = 10_000
+LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+FIELD = 350
+"""Most characters of a number printed without a width: 1e308 has 309 digits before the point."""
+_CONVERSION = re.compile(r"%(\([^()%]*\))?([#0\- +*.0-9]*)[hlL]?(.?)", re.DOTALL)
 
 
 def choice(meter: Meter, values: Any) -> Any:
@@ -40,7 +45,13 @@ def to_json(meter: Meter, value: Any, indent: int | None = None) -> str:
     """Return the value as JSON text, Unicode left as it is."""
     if indent is not None and not 0 <= indent <= 16:
         raise ValueError("indent must lie in 0..16")
-    return json.dumps(value, ensure_ascii=False, indent=indent)
+    if indent is None:
+        return json.dumps(value, ensure_ascii=False)
+    pieces = []
+    for piece in json.JSONEncoder(ensure_ascii=False, indent=indent).iterencode(value):
+        meter.text(len(piece) + 16)
+        pieces.append(piece)
+    return "".join(pieces)
 
 
 def total(meter: Meter, values: Any, attribute: str | int | None = None, start: Any = 0) -> Any:
@@ -57,22 +68,45 @@ def total(meter: Meter, values: Any, attribute: str | int | None = None, start: 
 
 def format_percent(meter: Meter, value: Any, *args: Any, **kwargs: Any) -> str:
     """Return `value % args`, with widths kept small."""
-    check_percent(str(value))
+    check_percent(meter, str(value), kwargs or args)
     return str(value) % (kwargs or args)
 
 
-def check_percent(text: str) -> None:
-    """Refuse a %-format whose width or precision is large or taken from an argument."""
-    for piece in text.split("%")[1:]:
-        end = next((i for i, c in enumerate(piece) if c.isalpha() and c not in "hlL"), len(piece))
-        check_spec(piece[:end])
+def trim(meter: Meter, value: Any, chars: str | None = None) -> str:
+    """Return the text without these characters, or blanks, at its ends."""
+    text = str(value)
+    meter.spend((len(text) * len(chars or "")) >> 8)
+    return text.strip(chars)
 
 
-def check_spec(spec: str) -> None:
-    """Refuse a format specification with a large width or precision, or one taken from an argument."""
+def check_percent(meter: Meter, text: str, values: Any) -> None:
+    """Refuse a %-format that could give too long a text, or whose width is taken from an argument."""
+    widths = 0
+    for found in _CONVERSION.finditer(text):
+        meter.spend(4)
+        if found[3] == "(":
+            raise ValueError("a key in a %-format may not hold brackets or %")
+        widths += check_spec(found[2])
+    meter.printable(values)
+    each = values.values() if isinstance(values, dict) else values if isinstance(values, tuple) else [values]
+    check_fields(meter, len(text), widths, each)
+
+
+def check_spec(spec: str) -> int:
+    """Return the most characters a plain field of this format has; refuse a large or computed width."""
     digits = "".join(c if c.isdigit() else " " for c in spec).split()
     if "*" in spec or "{" in spec or any(len(run) > 3 for run in digits):
         over("a format of too great a width")
+    return FIELD + sum(map(int, digits))
+
+
+def check_fields(meter: Meter, length: int, widths: int, values: Iterable[Any]) -> None:
+    """Refuse a format that could give too long a text: each field may print the longest value."""
+    longest = 0
+    for value in values:
+        meter.printable(value)
+        longest = max(longest, len(str(value)))
+    meter.text(length + widths + widths // FIELD * longest)
 
 
 def concat(meter: Meter, first: Any, *rest: Any) -> str:
@@ -105,16 +139,17 @@ def check_replace(text: str, old: str, new: str) -> None:
 
 
 def _check_width(value: Any, width: Any = 0, *rest: Any, **named: Any) -> None:
+    width = named.get("linecount", width)
     if isinstance(width, str):
         width = len(width)
     if not isinstance(width, int) or width > MAX_WIDTH:
         over("a text of too great a width")
-    lines = str(value).count("\n") + 1 if isinstance(value, str) else 1
+    lines = sum(map(value.count, LINE_ENDS)) + 1 if isinstance(value, str) else 1
     if lines * max(width, 0) > MAX_TEXT:
         over("a text of too great a width")
 
 
-def _check_round(value: Any, precision: Any = 0, *rest: Any) -> None:
+def _check_round(value: Any, precision: Any = 0, *rest: Any, **named: Any) -> None:
     if not isinstance(precision, int) or abs(precision) > 300:
         over("a number of too many digits")
 
@@ -132,13 +167,13 @@ CHECKS: Mapping[str, Callable[..., None]] = {
 FROM_JINJA = (
     "abs", "batch", "capitalize", "center", "count", "d", "default", "dictsort", "first", "float", "indent",
     "int", "items", "join", "last", "length", "list", "lower", "map", "max", "min", "reject", "rejectattr",
-    "replace", "reverse", "round", "select", "selectattr", "sort", "string", "title", "trim", "truncate",
-    "unique", "upper", "wordcount",
+    "replace", "reverse", "round", "select", "selectattr", "sort", "string", "title", "truncate", "unique",
+    "upper", "wordcount",
 )  # fmt: skip
 
 OWN: Mapping[str, Callable[..., Any]] = {
     "choice": choice,
-    "random": choice,
+    "trim": trim,
     "most_frequent": most_frequent,
     "tojson": to_json,
     "sum": total,
@@ -149,10 +184,23 @@ CONSTANT_TIME = frozenset({"count", "d", "default", "first", "last", "length", "
 """Filters that do not look at the whole value, so nothing is paid for their input."""
 
 
+TEXTUAL = frozenset(
+    "capitalize center format indent join lower replace title trim truncate upper wordcount".split()
+)
+"""Filters that print what they are given, which must have a text of its own."""
+
+BY_CHARACTER = frozenset(
+    "batch join list map max min most_frequent reject rejectattr select selectattr sort sum title unique "
+    "wordcount".split()
+)
+"""Filters that look at a text character by character, or word by word."""
+
+
 def filter_table(meter: Meter) -> dict[str, Callable[..., Any]]:
     """Return every filter that a template may name, bound to one meter."""
     table = {name: _guard(meter, name, jinja_filters.FILTERS[name]) for name in FROM_JINJA}
     table |= {name: _guard(meter, name, _bind(meter, function)) for name, function in OWN.items()}
+    table["random"] = _guard(meter, "random", _random(meter))
     table["string"] = _guard(meter, "string", _bind(meter, text_of))
     return table
 
@@ -162,6 +210,17 @@ def test_table(meter: Meter) -> dict[str, Callable[..., Any]]:
     return {name: _guard(meter, name, function) for name, function in JINJA_TESTS.items()}
 
 
+def _random(meter: Meter) -> Callable[..., Any]:
+    @pass_environment
+    def random(environment: Environment, values: Any) -> Any:
+        """Return one element, drawn as `choice` does; an undefined value when there is none."""
+        if len(values):
+            return choice(meter, values)
+        return environment.undefined("there is nothing to draw from")
+
+    return random
+
+
 def _bind(meter: Meter, function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *args, **kwargs: function(meter, *args, **kwargs)
 
@@ -169,17 +228,19 @@ def _bind(meter: Meter, function: Callable[..., Any]) -> Callable[..., Any]:
 def _guard(meter: Meter, name: str, function: Any) -> Callable[..., Any]:
     passed = _PassArg.from_obj(function)
     check = CHECKS.get(name)
-    weighs = name not in CONSTANT_TIME
+    pay = meter.printable if name in TEXTUAL else meter.weigh
 
     @pass_context  # a filter that takes the context is never folded into a constant
     def guarded(context: Context, *args: Any, **kwargs: Any) -> Any:
-        meter.spend(3)
-        if name == "join" and isinstance(args[0], (Iterator, range)):
+        meter.spend(3 + len(args) + len(kwargs))
+        if name == "join" and isinstance(args[0], Iterable) and not isinstance(args[0], str):
             args = (list(meter.each(iter(args[0]))), *args[1:])
-        if weighs:
-            args = tuple([_paid(meter, arg) for arg in args])
+        if name not in CONSTANT_TIME:
+            args = tuple([_paid(meter, pay, arg) for arg in args])
             for arg in kwargs.values():
-                meter.weigh(arg)
+                pay(arg)
+        if name in BY_CHARACTER and isinstance(args[0], (str, bytes)):
+            meter.spend(len(args[0]))
         if check is not None:
             check(*args, **kwargs)
         if passed is _PassArg.context:
@@ -192,15 +253,17 @@ def _guard(meter: Meter, name: str, function: Any) -> Callable[..., Any]:
             result = function(*args, **kwargs)
         if isinstance(result, str):
             meter.text(len(result))
+        elif isinstance(result, int):
+            meter.weigh(result)
         return result
 
     return guarded
 
 
-def _paid(meter: Meter, value: Any) -> Any:
-    if isinstance(value, Iterator):
+def _paid(meter: Meter, pay: Callable[[Any], None], value: Any) -> Any:
+    if isinstance(value, Iterator) and pay == meter.weigh:
         return meter.each(value)
-    meter.weigh(value)
+    pay(value)
     return value
 
 

@@ -25,7 +25,13 @@ MAX_TEXT = 4_000_000
 MAX_BITS = 16_384
 """Most bits in an integer that a template computes."""
 MAX_RANGE = 100_000
+SMALL_BITS, BIG_INTEGER, TUPLE = 60, 100, 100
+"""Integers of up to 60 bits have hashes of their own; larger ones and tuples can be made to collide in
+dictionaries, where each then meets all the others, so they cost 100 each."""
+MAX_EXPONENT = 10_000
 
+VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
+_NESTING = (list, tuple, dict, *VIEWS)
 _ATOMS = (str, int, float, bool, type(None), Undefined)
 _PRINTABLE: tuple[type, ...] = (
     *_ATOMS,
@@ -34,9 +40,7 @@ _PRINTABLE: tuple[type, ...] = (
     tuple,
     dict,
     range,
-    type({}.keys()),
-    type({}.values()),
-    type({}.items()),
+    *VIEWS,
     datetime.date,
     datetime.time,
     datetime.timedelta,
@@ -88,15 +92,16 @@ class Meter:
 
     def weigh(self, value: Any) -> None:
         """Pay for a value by its expanded size, as comparing or printing it would cost."""
-        if isinstance(value, str):
+        if isinstance(value, (str, bytes)):
             self.text(len(value))
         elif isinstance(value, int):
-            if value.bit_length() > MAX_BITS:
-                over("an integer of too many digits")
+            self._integer(value)
         elif isinstance(value, range):
             self.spend(len(value))
-        elif isinstance(value, (list, tuple, dict)):
+        elif isinstance(value, _NESTING):
             self._walk(value)
+        elif isinstance(value, decimal.Decimal) and abs(value.adjusted()) > MAX_EXPONENT:
+            over("a number of too many digits")
 
     def printable(self, value: Any) -> None:
         """Pay for a value, refusing what has no text of its own (functions, generators, loop objects)."""
@@ -104,24 +109,34 @@ class Meter:
         if not isinstance(value, _PRINTABLE):
             raise RowError("unprintable", f"a {type(value).__name__} has no text of its own")
 
-    def _walk(self, value: list[Any] | tuple[Any, ...] | dict[Any, Any]) -> None:
+    def _integer(self, value: int) -> None:
+        bits = value.bit_length()
+        if bits > MAX_BITS:
+            over("an integer of too many digits")
+        if bits > SMALL_BITS:
+            self.spend(BIG_INTEGER + (bits >> 6))
+
+    def _walk(self, value: Any) -> None:
         stack: list[Any] = [value]
         while stack:
             top = stack.pop()
             items = [*top.keys(), *top.values()] if isinstance(top, dict) else top
-            self.spend(1 + len(items))
+            self.spend(1 + len(items) + (TUPLE if isinstance(top, tuple) else 0))
             for item in items:
                 if isinstance(item, str):
                     self.text(len(item))
-                elif isinstance(item, (list, tuple, dict)):
+                elif isinstance(item, int):
+                    self._integer(item)
+                elif isinstance(item, _NESTING):
                     stack.append(item)
                 elif not isinstance(item, _PRINTABLE):
                     raise RowError("unprintable", f"a {type(item).__name__} in a list has no text of its own")
 
     def each(self, items: Iterator[Any]) -> Iterator[Any]:
-        """Pass items through, paying for each."""
+        """Pass items through, paying for each by its size."""
         for item in items:
             self.spend(2)
+            self.weigh(item)
             yield item
 
 

@@ -107,6 +107,7 @@ class ReferenceTemplate:
         """
         meter = self._env.meter
         meter.start(key, number)
+        self._env.may_mutate = self._mutates
         try:
             return self._strict_row(row) if self._strict else self._promptsource_row(row)
         except RowError:
@@ -133,7 +134,7 @@ class ReferenceTemplate:
         if isinstance(self.template.choices, tuple):
             return Choices("".join(self._pieces(choice, values)).strip() for choice in self._choices)
         kept: list[Any] = []
-        self._pieces(self._choices[0], {**values, "keep": kept.append})
+        self._pieces(self._choices[0], {**values, "keep": lambda value: kept.append(value)})
         listed = kept[0]
         if not isinstance(listed, (list, tuple)) or not all(isinstance(item, str) for item in listed):
             raise RowError("bad-choices", f"answer_choices is not a list of texts: {type(listed).__name__}")
@@ -180,6 +181,7 @@ class ReferenceTemplate:
             )
         try:
             tree = self._env.parse(text, filename=where)
+            rewrite.check_size(tree, where)
             self._names.append(find_undeclared_variables(tree))
             rewrite.guard(tree, where)
             if is_body and self._strict:
@@ -188,6 +190,8 @@ class ReferenceTemplate:
             raise InstructifyError(self._syntax_problem(error, is_body)) from error
         except RecursionError as error:
             raise InstructifyError(Problem("the template is nested too deeply", where)) from error
+        except ValueError as error:  # an integer of more digits than Python converts
+            raise InstructifyError(Problem("a number in the template is too long", where)) from error
         return tree
 
     def _compile(self, tree: nodes.Template, filename: str) -> JinjaTemplate:

@@ -12,15 +12,25 @@ from instructify.errors import InstructifyError, Problem
 SEPARATOR = "|||"
 MAX_SOURCE = 65_536
 MAX_DEPTH = 100
+MAX_NODES = 10_000
 REFUSED: dict[type[nodes.Node], str] = {
     nodes.Include: "include",
     nodes.Import: "import",
     nodes.FromImport: "from import",
     nodes.Extends: "extends",
     nodes.Block: "block",
+    nodes.ScopedEvalContextModifier: "autoescape",  # its texts have a format method of their own
 }
 
 TICK, TESTED, WEIGHED, CONCAT, INDEX, CUT = "_tick", "_tested", "_weighed", "_concat", "_index", "_cut"
+
+
+def check_size(tree: nodes.Template, where: str) -> None:
+    """Raise InstructifyError for a tree so large that compiling it would take long."""
+    if sum(1 for _ in tree.find_all(nodes.Node)) > MAX_NODES:
+        raise InstructifyError(
+            Problem("the template has too many expressions", where, f"at most {MAX_NODES:,} parts")
+        )
 
 
 def guard(tree: nodes.Template, where: str) -> None:

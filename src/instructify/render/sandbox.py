@@ -15,7 +15,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from instructify.errors import RowError
 from instructify.render import filters, rewrite
-from instructify.render.meter import MAX_BITS, MAX_RANGE, Meter, over
+from instructify.render.meter import MAX_BITS, MAX_RANGE, VIEWS, Meter, over
 
 Dialect = Literal["strict", "promptsource"]
 
@@ -33,6 +33,8 @@ METHODS: Mapping[type, frozenset[str]] = {
 """Methods of row values that a template may call; nothing else of a built-in type is callable."""
 
 WIDTHS = frozenset({"center", "ljust", "rjust", "zfill", "expandtabs"})
+QUADRATIC = frozenset({"rfind", "rindex", "rsplit", "rpartition", "strip", "lstrip", "rstrip"})
+"""Methods of texts whose time is the product of the two lengths at worst."""
 GLOBALS = frozenset({"range", "dict", "zip", "namespace", "cycler", "joiner"})
 MUTATORS = frozenset("append clear extend insert pop remove reverse sort popitem setdefault update".split())
 
@@ -58,6 +60,7 @@ class Sandbox(SandboxedEnvironment):
         strict = dialect == "strict"
         self.meter = Meter()
         self.strict = strict
+        self.may_mutate = False
         super().__init__(
             undefined=StrictUndefined if strict else Undefined,
             trim_blocks=strict,
@@ -129,21 +132,23 @@ class Sandbox(SandboxedEnvironment):
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Apply an arithmetic operator, refusing results of absurd size before they are made."""
+        if isinstance(left, (*VIEWS, bytes)) or isinstance(right, VIEWS):
+            raise SecurityError(f"{operator} is not for a {type(left).__name__}")  # a set has no order
         if operator == "*":
             self._check_product(left, right)
         elif operator == "**":
             self._check_power(left, right)
         elif operator == "%" and isinstance(left, str):
-            filters.check_percent(left)
-        elif operator == "+" and isinstance(left, (str, list, tuple)):
-            self.meter.weigh(right)
+            filters.check_percent(self.meter, left, right)
+        self.meter.weigh(left)
+        self.meter.weigh(right)
         result = _OPERATORS[operator](left, right)
         self.meter.weigh(result)
         return result
 
     def _check_product(self, left: Any, right: Any) -> None:
         for value, times in ((left, right), (right, left)):
-            if isinstance(value, (str, list, tuple)) and isinstance(times, int):
+            if isinstance(value, (str, bytes, list, tuple)) and isinstance(times, int):
                 self.meter.text(len(value) * max(times, 0))
         if (
             isinstance(left, int)
@@ -159,38 +164,55 @@ class Sandbox(SandboxedEnvironment):
     def call(self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:
         """Call a function or a method of a row value, paying for its arguments and its result."""
         meter = self.meter
-        meter.spend(5)
+        meter.spend(5 + len(args) + len(kwargs))
         args = tuple([meter.each(arg) if isinstance(arg, Iterator) else arg for arg in args])
         if isinstance(__obj, types.BuiltinMethodType) and not isinstance(__obj.__self__, types.ModuleType):
             if __obj.__name__ == "join":
-                args = tuple([list(arg) if isinstance(arg, Iterator) else arg for arg in args])
-            self._check_method(__obj.__self__, __obj.__name__, args)
+                args = tuple([arg if isinstance(arg, str) else list(meter.each(iter(arg))) for arg in args])
+            named = {name: arg for name, arg in kwargs.items() if not name.startswith("_")}
+            self._check_method(__obj.__self__, __obj.__name__, (*args, *named.values()), named)
         for arg in args:
             meter.weigh(arg)
         for name, arg in kwargs.items():
             if not name.startswith("_"):  # Jinja passes its own bookkeeping by such names
                 meter.weigh(arg)
         result = super().call(__context, __obj, *args, **kwargs)
-        if isinstance(result, (str, list)):
+        if isinstance(result, str):
             meter.spend(len(result) >> 4)
+        elif isinstance(result, list):
+            meter.spend(len(result))
         return result
 
-    def _check_method(self, owner: Any, name: str, args: tuple[Any, ...]) -> None:
+    def _check_method(self, owner: Any, name: str, args: tuple[Any, ...], named: Mapping[str, Any]) -> None:
         allowed = next((names for kind, names in METHODS.items() if isinstance(owner, kind)), frozenset())
         if name not in allowed:
             raise SecurityError(f"{type(owner).__name__}.{name} may not be called in a template")
         if isinstance(owner, str):
-            self.meter.text(len(owner))
-            if name in WIDTHS:
-                width = args[0] if args and isinstance(args[0], int) else 8
-                pieces = owner.count("\t") + 1 if name == "expandtabs" else 1
-                self.meter.text(len(owner) + pieces * max(width, 0))
-            elif name == "replace" and len(args) >= 2:
-                filters.check_replace(owner, str(args[0]), str(args[1]))
-            elif name == "join" and args and isinstance(args[0], (list, tuple, str)):
-                self.meter.text(len(owner) * len(args[0]))
-        elif name in ("extend", "sort", "index", "count", "remove", "copy", "reverse", "insert", "update"):
+            self._check_text_method(owner, name, args)
+            return
+        if name in MUTATORS and not self.may_mutate:  # a row is copied only where the text shows a change
+            raise SecurityError(f"{name} may only be called by its plain name")
+        if named.get("key") is not None and name == "sort":
+            raise SecurityError("sort takes no key in a template")
+        if name in ("index", "count", "remove", "sort"):
+            self.meter.weigh(owner)
+        elif name in ("extend", "copy", "reverse", "insert", "update"):
             self.meter.spend(len(owner))
+        elif name == "pop":
+            self.meter.spend(len(owner) >> 6)
+
+    def _check_text_method(self, owner: str, name: str, args: tuple[Any, ...]) -> None:
+        self.meter.text(len(owner))
+        if name in WIDTHS:
+            width = args[0] if args and isinstance(args[0], int) else 8
+            pieces = owner.count("\t") + 1 if name == "expandtabs" else 1
+            self.meter.text(len(owner) + pieces * max(width, 0))
+        elif name in QUADRATIC and args and isinstance(args[0], str):
+            self.meter.spend((len(owner) * len(args[0])) >> 8)
+        elif name == "replace" and len(args) >= 2:
+            filters.check_replace(owner, str(args[0]), str(args[1]))
+        elif name == "join" and args:
+            self.meter.text(len(owner) * len(args[0]))
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
         """Return a checked stand-in for `str.format`: plain fields and small widths only."""
@@ -204,12 +226,13 @@ class Sandbox(SandboxedEnvironment):
         meter = self.meter
 
         def safe_format(*args: Any, **kwargs: Any) -> str:
-            for arg in (*args, *kwargs.values()):
-                meter.printable(arg)
+            widths = 0
             for _, field, spec, _ in string.Formatter().parse(template):
+                meter.spend(4)
                 if field and ("." in field or "[" in field):
                     raise SecurityError("a format field may not reach into its value")
-                filters.check_spec(spec or "")
+                widths += 0 if field is None else filters.check_spec(spec or "")
+            filters.check_fields(meter, len(template), widths, (*args, *kwargs.values()))
             result = template.format(*args, **kwargs)
             meter.text(len(result))
             return result

@@ -32,6 +32,9 @@ GIANT = 65_536
 MIN_KERNEL_ROWS = 64
 """Batches smaller than this are not worth setting kernels up for."""
 
+MAX_KERNEL_FAILURES = 3
+"""Kernels are not tried again for a template after so many batches in which they failed."""
+
 STRICT_FINISH = (
     "add_0(prompt.strip())",
     "add_1(target.strip())",
@@ -90,6 +93,8 @@ class BatchTemplate:
         self.template = template
         self.reference = ReferenceTemplate(template)
         self.refusal: CannotCompile | None = None
+        self.kernel_refusal = ""
+        self._kernel_failures = 0
         self._strict = template.dialect == "strict"
         self._env = sandbox(template.dialect)
         self._names = namespace_for(self._env)
@@ -113,11 +118,17 @@ class BatchTemplate:
         import pyarrow as pa
 
         hard = rows.sizes > GIANT
+        if (
+            not self._vectorises
+            or len(rows) < MIN_KERNEL_ROWS
+            or self._kernel_failures >= MAX_KERNEL_FAILURES
+        ):
+            return _arrays(self._by_python(rows, key, hard))
         try:
-            if not self._vectorises or len(rows) < MIN_KERNEL_ROWS:
-                raise NotVector("not worth it")
             made = vectors(rows, key, self._steps, self._constant, self._strict)
-        except (NotVector, pa.ArrowException):
+        except (NotVector, pa.ArrowException) as refusal:
+            self._kernel_failures += 1
+            self.kernel_refusal = str(refusal)
             return _arrays(self._by_python(rows, key, hard))
         hard |= made.hard | self._too_costly(rows, made)
         easy = np.flatnonzero(~hard)

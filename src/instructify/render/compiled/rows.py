@@ -25,6 +25,7 @@ class Rows:
         self.numbers = numbers
         self._arrays: dict[Path, pa.Array | None] = {}
         self._lists: dict[Path, list[Any]] = {}
+        self._held: dict[str, frozenset[str]] = {}
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -77,28 +78,33 @@ class Rows:
     @cached_property
     def with_bars(self) -> BoolArray:
         """Whether a top-level string of the row holds |||."""
-        found = np.zeros(len(self), bool)
-        for name in self.table.column_names:
-            array = self.array((name,))
-            if array is not None and is_string(array.type) and holds(array, PIPES):
-                found |= rows_that_hold(array, PIPES)
-        return found
+        strings = [name for name in self.table.column_names if is_string(self.table.schema.field(name).type)]
+        return self._rows_with(PIPES, strings)
 
     @cached_property
     def with_bar(self) -> BoolArray:
         """Whether any string of the row, at any depth, holds a single |."""
-        found = np.zeros(len(self), bool)
-        for name in self.table.column_names:
-            array = self.array((name,))
-            if array is not None and holds(array, "|"):
-                found |= rows_that_hold(array, "|")
-        return found
+        return self._rows_with("|", self.table.column_names)
 
     @cached_property
     def has_protector(self) -> bool:
         """Whether any string, at any depth, holds what promptsource puts in place of |||."""
-        arrays = (self.array((name,)) for name in self.table.column_names)
-        return any(array is not None and holds(array, PROTECTOR) for array in arrays)
+        return any(PROTECTOR in self._found(name) for name in self.table.column_names)
+
+    def _rows_with(self, text: str, names: list[str]) -> BoolArray:
+        found = np.zeros(len(self), bool)
+        for name in names:
+            array = self.array((name,))
+            if array is not None and "|" in self._found(name):
+                found |= rows_that_hold(array, text)
+        return found
+
+    def _found(self, name: str) -> frozenset[str]:
+        """Return which of | and the protector a column may hold; its text is looked through once."""
+        if name not in self._held:
+            array = self.array((name,))
+            self._held[name] = frozenset() if array is None else held(array, ("|", PROTECTOR))
+        return self._held[name]
 
     def _find(self, path: Path) -> pa.Array | None:
         import pyarrow.compute as pc
@@ -123,19 +129,20 @@ def is_string(kind: pa.DataType) -> bool:
     return bool(kinds.is_string(kind) or kinds.is_large_string(kind))
 
 
-def holds(array: pa.Array, text: str) -> bool:
-    """Tell whether any string of an array may hold a text; a slice may say yes for rows outside it."""
+def held(array: pa.Array, texts: tuple[str, ...]) -> frozenset[str]:
+    """Return the texts that strings of an array may hold; a slice may answer for rows outside it."""
     import pyarrow.types as kinds
 
     kind = array.type
     if is_string(kind):
-        data = array.buffers()[2]
-        return data is not None and text.encode() in data.to_pybytes()
+        buffer = array.buffers()[2]
+        data = b"" if buffer is None else buffer.to_pybytes()
+        return frozenset(text for text in texts if text.encode() in data)
     if kinds.is_struct(kind):
-        return any(holds(array.field(place), text) for place in range(kind.num_fields))
+        return frozenset().union(*(held(array.field(place), texts) for place in range(kind.num_fields)))
     if kinds.is_list(kind) or kinds.is_large_list(kind):
-        return holds(array.values, text)
-    return kinds.is_nested(kind) or kinds.is_dictionary(kind)
+        return held(array.values, texts)
+    return frozenset(texts) if kinds.is_nested(kind) or kinds.is_dictionary(kind) else frozenset()
 
 
 def rows_that_hold(array: pa.Array, text: str) -> BoolArray:

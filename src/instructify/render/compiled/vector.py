@@ -23,6 +23,7 @@ from instructify.render.rewrite import CUT
 if TYPE_CHECKING:
     import pyarrow as pa
 
+MAX_TURNS = 256
 MAX_HARD = 0.5
 """Share of hard rows above which the whole batch is better rendered by the generated function."""
 
@@ -45,6 +46,8 @@ class Lists:
     array: pa.Array | None = None
     places: tuple[Any, ...] = ()
     """Each a Column of strings or a str."""
+    owners: I64 | None = None
+    """Inside a loop: for each turn, the place of its list in `array`."""
 
 
 Value = Any
@@ -72,10 +75,17 @@ class _Batch:
     names: dict[str, Value] = field(default_factory=dict)
     draws: int = 0
     draws_known: bool = True
+    outer: _Batch | None = None
+    """Inside a loop: the batch around it. A row of this batch is then one turn of the loop."""
+    owners: I64 | None = None
+    """Inside a loop: for each turn, its row in the batch around it."""
+
+    def __len__(self) -> int:
+        return len(self.hard)
 
     def harden(self, mask: BoolArray) -> None:
         self.hard |= mask
-        if self.hard.mean() > MAX_HARD:
+        if len(self.hard) and self.hard.mean() > MAX_HARD:
             raise NotVector("too many rows that no kernel settles")
 
 
@@ -127,7 +137,7 @@ def vectorises(steps: Sequence[Step]) -> bool:
     """Tell whether kernels may be tried: no statement or text here is beyond them from the start."""
     for step in steps:
         for node in step.tree.find_all(nodes.Node):
-            if isinstance(node, (nodes.For, nodes.Call, nodes.AssignBlock, nodes.Test)):
+            if isinstance(node, (nodes.AssignBlock, nodes.Test, nodes.NSRef)):
                 return False
             if isinstance(node, nodes.TemplateData) and "|" in node.data.replace(PIPES, ""):
                 return False
@@ -173,6 +183,8 @@ def _parts(batch: _Batch, body: Sequence[nodes.Node]) -> list[list[Value]]:
             _branch(batch, node, parts)
         elif isinstance(node, nodes.Assign) and isinstance(node.target, nodes.Name):
             batch.names[node.target.name] = expression(batch, node.node)
+        elif isinstance(node, nodes.For):
+            parts[-1].append(_loop(batch, node))
         else:
             raise NotVector(type(node).__name__)
     return parts
@@ -234,6 +246,105 @@ def _choose(batch: _Batch, mask: BoolArray, taken: list[Value], other: list[Valu
     return Column(pc.if_else(pa.array(mask), _joined(batch, taken), _joined(batch, other)))
 
 
+# loops
+
+
+def _loop(batch: _Batch, node: nodes.For) -> Column:
+    """Return what a loop prints: its body is rendered once for all turns of all rows, then joined by row."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if node.else_ or node.test is not None or node.recursive or batch.outer is not None:
+        raise NotVector("an unusual loop")
+    lengths, bind = _iterated(batch, node)
+    batch.harden(lengths > MAX_TURNS)
+    lengths = np.where(lengths > MAX_TURNS, 0, lengths)
+    owners = np.repeat(np.arange(len(batch)), lengths)
+    turns = np.arange(len(owners)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    inner = _Batch(
+        batch.rows, batch.key, batch.strict, np.zeros(len(owners), bool), outer=batch, owners=owners
+    )
+    inner.draws_known = False
+    inner.names = {"loop": _Turns(turns), **bind(inner, turns)}
+    parts = _parts(inner, node.body)
+    if len(parts) != 1:
+        raise NotVector("a separator in a loop")
+    hard = np.zeros(len(batch), bool)
+    hard[owners[inner.hard]] = True
+    batch.harden(hard)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
+    return Column(pc.binary_join(pa.ListArray.from_arrays(offsets, _joined(inner, parts[0])), ""))
+
+
+@dataclass(frozen=True, slots=True)
+class _Turns:
+    """The `loop` variable: the number of each turn in its own loop."""
+
+    numbers: I64
+
+
+Bind = Callable[[_Batch, I64], dict[str, Value]]
+
+
+def _iterated(batch: _Batch, node: nodes.For) -> tuple[I64, Bind]:
+    """Return how many turns each row takes, and what binds the loop's names."""
+    target, iterable = node.target, node.iter
+    if isinstance(iterable, nodes.Call) and isinstance(iterable.node, nodes.Name) and not iterable.kwargs:
+        if iterable.node.name == "range" and len(iterable.args) == 1 and isinstance(target, nodes.Name):
+            name = target.name
+            return _counts(batch, expression(batch, iterable.args[0])), lambda inner, turns: {
+                name: Column(_from_numpy(turns))
+            }
+        if iterable.node.name == "zip" and isinstance(target, nodes.Tuple):
+            names = [item.name for item in target.items if isinstance(item, nodes.Name)]
+            values = [expression(batch, arg) for arg in iterable.args]
+            if len(names) != len(target.items) or len(names) != len(values) or not values:
+                raise NotVector("an unusual zip")
+            lengths = np.minimum.reduce([_counts(batch, value) for value in values])
+            return lengths, lambda inner, turns: {
+                name: _computed_element(inner, _lifted(inner, value), turns)
+                for name, value in zip(names, values, strict=True)
+            }
+    if not isinstance(target, nodes.Name):
+        raise NotVector("an unusual loop target")
+    name, value = target.name, expression(batch, iterable)
+    return _counts(batch, value), lambda inner, turns: {
+        name: _computed_element(inner, _lifted(inner, value), turns)
+    }
+
+
+def _counts(batch: _Batch, value: Value) -> I64:
+    """Return the number of elements of a list, or the number itself, for each row."""
+    if isinstance(value, list):
+        return np.full(len(batch), len(value), np.int64)
+    if isinstance(value, Lists):
+        return (
+            np.full(len(batch), len(value.places), np.int64)
+            if value.array is None
+            else _list_lengths(value.array)
+        )
+    if isinstance(value, int):
+        return np.full(len(batch), max(value, 0), np.int64)
+    if isinstance(value, Column) and not is_string(value.array.type):
+        return np.maximum(value.array.to_numpy(zero_copy_only=False).astype(np.int64), 0)
+    raise NotVector("a loop over something else")
+
+
+def _lifted(inner: _Batch, value: Value) -> Value:
+    """Return a value of the batch around a loop as the turns of the loop see it."""
+    import pyarrow as pa
+
+    if isinstance(value, Column):
+        return Column(value.array.take(pa.array(inner.owners)))
+    if isinstance(value, np.ndarray):
+        return value[inner.owners]
+    if isinstance(value, Lists) and value.array is None:
+        return Lists(places=tuple(_lifted(inner, place) for place in value.places))
+    if isinstance(value, Lists):
+        return Lists(value.array, owners=inner.owners)
+    return value
+
+
 # expressions
 
 
@@ -241,7 +352,7 @@ def expression(batch: _Batch, node: nodes.Node) -> Value:
     """Return the value of an expression for a batch."""
     path = path_of(node)
     if path is not None and path[0] not in batch.names:
-        return _leaf(batch, path)
+        return _leaf(batch, path) if batch.outer is None else _lifted(batch, expression(batch.outer, node))
     function = _EXPRESSIONS.get(type(node))
     if function is None:
         raise NotVector(type(node).__name__)
@@ -304,6 +415,8 @@ def _dict(batch: _Batch, node: nodes.Dict) -> Value:
 def _item(batch: _Batch, node: nodes.Getitem | nodes.Getattr) -> Value:
     container = expression(batch, node.node)
     key = node.attr if isinstance(node, nodes.Getattr) else None
+    if isinstance(container, _Turns):
+        return _turn(container, key)
     if isinstance(node, nodes.Getitem):
         if isinstance(node.arg, nodes.Slice):
             raise NotVector("a slice")
@@ -315,6 +428,16 @@ def _item(batch: _Batch, node: nodes.Getitem | nodes.Getattr) -> Value:
     if isinstance(key, Column) and not is_string(key.array.type):
         return _computed_element(batch, container, key.array.to_numpy(zero_copy_only=False).astype(np.int64))
     raise NotVector("an index")
+
+
+def _turn(turns: _Turns, name: str | None) -> Value:
+    if name == "index":
+        return Column(_from_numpy(turns.numbers + 1))
+    if name == "index0":
+        return Column(_from_numpy(turns.numbers))
+    if name == "first":
+        return turns.numbers == 0
+    raise NotVector(f"loop.{name}")
 
 
 def _mapped(batch: _Batch, table: Mapping[str, int], key: Column) -> Column:
@@ -335,12 +458,12 @@ def _element(batch: _Batch, container: Value, place: int) -> Value:
         return container[place]
     if isinstance(container, Lists) and container.array is None and place < len(container.places):
         return container.places[place]
-    if isinstance(container, Lists) and container.array is not None:
+    if isinstance(container, Lists) and container.array is not None and container.owners is None:
         short = _list_lengths(container.array) <= place
         if not short.any():
             return Column(pc.list_element(container.array, place))
         batch.harden(short)
-        return _picked(container.array, np.where(short, -1, place))
+        return _picked(container, np.where(short, -1, place))
     raise NotVector("an element")
 
 
@@ -350,9 +473,12 @@ def _computed_element(batch: _Batch, container: Value, places: I64) -> Value:
     import pyarrow.compute as pc
 
     if isinstance(container, Lists) and container.array is not None:
-        outside = (places < 0) | (places >= _list_lengths(container.array))
+        lengths = _list_lengths(container.array)
+        outside = (places < 0) | (
+            places >= (lengths if container.owners is None else lengths[container.owners])
+        )
         batch.harden(outside)
-        return _picked(container.array, np.where(outside, -1, places))
+        return _picked(container, np.where(outside, -1, places))
     items = container if isinstance(container, list) else _places(container)
     outside = (places < 0) | (places >= len(items))
     batch.harden(outside)
@@ -369,15 +495,36 @@ def _places(container: Value) -> tuple[Any, ...]:
     raise NotVector("an index into something else")
 
 
-def _picked(array: pa.Array, places: I64) -> Column:
+def _picked(lists: Lists, places: I64) -> Column:
     """Return one element of each list; an empty string where the place is -1."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    lengths = _list_lengths(array)
+    assert lists.array is not None  # noqa: S101  (the callers asked)
+    lengths = _list_lengths(lists.array)
     starts = np.cumsum(lengths) - lengths
-    indices = pa.array(starts + places, mask=places < 0)
-    return Column(pc.fill_null(array.flatten().take(indices), ""))
+    if lists.owners is not None:
+        starts = starts[lists.owners]
+    picked = lists.array.flatten().take(pa.array(starts + places, mask=places < 0))
+    return Column(pc.fill_null(picked, "") if picked.null_count else picked)
+
+
+def _call(batch: _Batch, node: nodes.Call) -> Value:
+    """Return what a string method gives: replace and strip with constant arguments."""
+    import pyarrow.compute as pc
+
+    called = node.node
+    if not isinstance(called, nodes.Getattr) or node.kwargs or node.dyn_args is not None:
+        raise NotVector("a call")
+    value = expression(batch, called.node)
+    args = [expression(batch, arg) for arg in node.args]
+    if not isinstance(value, Column) or not is_string(value.array.type):
+        raise NotVector("a method of something else")
+    if called.attr == "replace" and len(args) == 2 and all(isinstance(arg, str) for arg in args) and args[0]:
+        return Column(pc.replace_substring(value.array, args[0], args[1]))
+    if called.attr == "strip" and not args:
+        return Column(_trimmed(value.array))
+    raise NotVector(called.attr)
 
 
 def _filter(batch: _Batch, node: nodes.Filter) -> Value:
@@ -387,6 +534,8 @@ def _filter(batch: _Batch, node: nodes.Filter) -> Value:
     args = [expression(batch, arg) for arg in node.args]
     if node.name in DRAWS and not args:
         return _drawn(batch, value)
+    if isinstance(value, Lists) and value.owners is not None:
+        raise NotVector("a list of the batch around a loop")
     if node.name == "join" and len(args) <= 1 and all(isinstance(arg, str) for arg in args):
         return _join(batch, value, args[0] if args else "")
     if node.name == "trim" and not args and _is_text(value):
@@ -503,6 +652,7 @@ _EXPRESSIONS: Mapping[type, Callable[[_Batch, Any], Value]] = {
     nodes.Getitem: _item,
     nodes.Getattr: _item,
     nodes.Filter: _filter,
+    nodes.Call: _call,
     nodes.Compare: _compare,
     nodes.Not: _not,
     nodes.CondExpr: _conditional,
@@ -542,7 +692,7 @@ def _mask(batch: _Batch, value: Value) -> BoolArray:
     """Return the truth of a value for every row."""
     if isinstance(value, np.ndarray):
         return value
-    if isinstance(value, Lists) and value.array is not None:
+    if isinstance(value, Lists) and value.array is not None and value.owners is None:
         return _list_lengths(value.array) > 0
     if isinstance(value, Column) and is_string(value.array.type):
         return _lengths(value.array) > 0
@@ -564,7 +714,7 @@ def _joined(batch: _Batch, pieces: Sequence[Value]) -> pa.Array:
         elif piece != "":
             merged.append(piece)
     if all(isinstance(piece, str) for piece in merged):
-        return pa.array(["".join(merged)], pa.string()).take(pa.array(np.zeros(len(batch.rows), np.int64)))
+        return pa.array(["".join(merged)], pa.string()).take(pa.array(np.zeros(len(batch), np.int64)))
     if len(merged) == 1:
         return _plain_string(merged[0].array)
     arrays = [
