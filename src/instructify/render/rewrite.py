@@ -12,7 +12,7 @@ from instructify.errors import InstructifyError, Problem
 SEPARATOR = "|||"
 MAX_SOURCE = 65_536
 MAX_DEPTH = 100
-MAX_NODES = 10_000
+MAX_NODES = 5_000
 REFUSED: dict[type[nodes.Node], str] = {
     nodes.Include: "include",
     nodes.Import: "import",

@@ -1,6 +1,7 @@
-"""The compiled path: one generated function a template, over columns; the reference renders the rest."""
+"""The compiled path: Arrow kernels and one generated function a template; the reference renders the rest."""
 
-from instructify.render.compiled.engine import BatchTemplate, RenderedBatch
+from instructify.render.compiled.engine import BatchTemplate
+from instructify.render.compiled.result import RenderedBatch
 from instructify.render.compiled.rows import Rows
 
 __all__ = ["BatchTemplate", "RenderedBatch", "Rows"]

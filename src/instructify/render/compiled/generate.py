@@ -8,18 +8,27 @@ to the reference renderer, which alone decides what a failing row is called.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, cast
 
 from jinja2 import nodes
 
+from instructify.render.compiled.trees import (
+    DRAWS,
+    CannotCompile,
+    Step,
+    assigned,
+    draws_conditionally,
+    is_constant,
+    loop_attributes,
+    path_of,
+)
 from instructify.render.meter import WORK_LIMIT
 from instructify.render.rewrite import CUT
-from instructify.render.sandbox import GLOBALS, METHODS, MUTATORS
+from instructify.render.sandbox import GLOBALS, METHODS
 
 ALLOWED_METHODS = frozenset().union(*METHODS.values()) - {"format"}
-DRAWS = frozenset({"choice", "random"})
 MAX_TURNS = 20_000
 COMPARE = {"eq": "==", "ne": "!=", "lt": "<", "lteq": "<=", "gt": ">", "gteq": ">=", "in": "in"}
 COMPARE["notin"] = "not in"
@@ -37,15 +46,6 @@ LOOP_SIZED = {
 RESULTS_IN_TEXT = frozenset("lower upper trim capitalize title replace join string truncate".split())
 
 
-class CannotCompile(Exception):  # noqa: N818  (a value more than an error)
-    """Why a template takes the reference path; `line` is a line of the template's text."""
-
-    def __init__(self, reason: str, line: int) -> None:
-        super().__init__(reason, line)
-        self.reason = reason
-        self.line = line
-
-
 @dataclass(frozen=True, slots=True)
 class Shape:
     """What the generator may know of a batch: top-level names, and what each usable path holds."""
@@ -53,20 +53,6 @@ class Shape:
     names: frozenset[str]
     leaves: Mapping[tuple[str, ...], bool]
     """Paths that may be read directly, with whether all their values are strings."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One Jinja text, or one expression of it, to write into the function.
-
-    Its value is bound to `result`; a body with a cut is bound to `result` and `after_cut`. `then` is a line
-    that follows.
-    """
-
-    tree: nodes.Node
-    result: str
-    then: str = ""
-    after_cut: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +93,7 @@ class _Writer:
         self._undefined: dict[str, str] = {}
         self._count = 0
         self._draws = 0
-        self._dynamic_draws = any(_draws_conditionally(step.tree) for step in steps)
+        self._dynamic_draws = any(draws_conditionally(step.tree) for step in steps)
 
     def write(self, finish: Sequence[str]) -> Generated:
         for step in self._steps:
@@ -147,7 +133,7 @@ class _Writer:
     def _block(self, step: Step) -> None:
         assert isinstance(step.tree, nodes.Template)  # noqa: S101  (the caller asked)
         scope = _Scope(None)
-        for name in sorted(_assigned(step.tree.body)):
+        for name in sorted(assigned(step.tree.body)):
             initial = self._free(name)
             scope.variables[name] = self._fresh("v")
             self._lines.append(f"{scope.variables[name]} = {initial}")
@@ -208,7 +194,7 @@ class _Writer:
         if node.recursive:
             self._refuse("a recursive loop", node)
         out.pause(indent)
-        used = _loop_attributes(node)
+        used = loop_attributes(node)
         inner = _Scope(scope)
         items, position = self._fresh("items"), self._fresh("n")
         iterable = self.expression(node.iter, scope)
@@ -227,7 +213,7 @@ class _Writer:
         self._emit(deeper, "it += 1")
         self._emit(deeper, f"if it > {MAX_TURNS}: raise Slow")
         inner.loop = (position, items)
-        for name in sorted(_assigned(node.body) - inner.variables.keys()):
+        for name in sorted(assigned(node.body) - inner.variables.keys()):
             outer = self._name(name, scope)
             inner.variables[name] = self._fresh("v")
             self._emit(deeper, f"{inner.variables[name]} = {outer}")
@@ -236,7 +222,7 @@ class _Writer:
         if node.else_:
             self._emit(indent, f"if {position} < 0:")
             other = _Scope(scope)
-            for name in sorted(_assigned(node.else_)):
+            for name in sorted(assigned(node.else_)):
                 other.variables[name] = self._fresh("v")
                 self._emit(deeper, f"{other.variables[name]} = {self._name(name, scope)}")
             self._branch(node.else_, other, out, indent)
@@ -277,7 +263,7 @@ class _Writer:
         out.pause(indent)
         result = self._fresh("block")
         inner = _Scope(scope)
-        for name in sorted(_assigned(node.body)):
+        for name in sorted(assigned(node.body)):
             inner.variables[name] = self._fresh("v")
             self._emit(indent, f"{inner.variables[name]} = {self._name(name, scope)}")
         captured = _Output(self, result)
@@ -379,7 +365,7 @@ class _Writer:
             bounds = (node.arg.start, node.arg.stop, node.arg.step)
             return f"{container}[{':'.join('' if b is None else self.expression(b, scope) for b in bounds)}]"
         key = self.expression(node.arg, scope)
-        if _is_constant(node.arg):
+        if is_constant(node.arg):
             return f"item({container}, {key})"
         return f"index(state, {container}, {key})"
 
@@ -584,79 +570,3 @@ def _quoted(text: str) -> str:
 def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
-
-
-def _is_constant(node: nodes.Node) -> bool:
-    if isinstance(node, (nodes.Neg, nodes.Pos)):
-        node = node.node
-    return isinstance(node, nodes.Const)
-
-
-def path_of(node: nodes.Node) -> tuple[str, ...] | None:
-    """Return the path of names that an expression reads, or None when it is anything else."""
-    if isinstance(node, nodes.Name):
-        return (node.name,)
-    key: Any = None
-    if isinstance(node, nodes.Getattr):
-        key = node.attr
-        if hasattr(dict, key):
-            return None
-    elif isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
-        key = node.arg.value
-    if not isinstance(key, str):
-        return None
-    head = path_of(node.node)  # type: ignore[attr-defined]  # both have .node
-    return None if head is None else (*head, key)
-
-
-def paths(tree: nodes.Node) -> Iterator[tuple[str, ...]]:
-    """Yield every maximal path of names that a tree reads."""
-    path = path_of(tree)
-    if path is not None:
-        yield path
-        return
-    for child in tree.iter_child_nodes():
-        yield from paths(child)
-
-
-def mutates(tree: nodes.Node) -> bool:
-    """Tell whether a tree may change a value in place."""
-    return any(node.attr in MUTATORS for node in tree.find_all(nodes.Getattr))
-
-
-def _stored(tree: nodes.Node) -> set[str]:
-    names = [tree] if isinstance(tree, nodes.Name) else tree.find_all(nodes.Name)
-    return {name.name for name in names if isinstance(name, nodes.Name) and name.ctx == "store"}
-
-
-def _assigned(body: Sequence[nodes.Node]) -> set[str]:
-    """Return names that the statements assign in their own frame, not in loops inside."""
-    found: set[str] = set()
-    for node in body:
-        if isinstance(node, (nodes.Assign, nodes.AssignBlock)):
-            found |= _stored(node.target)
-        elif isinstance(node, nodes.If):
-            found |= _assigned(node.body) | _assigned(node.else_)
-            found |= {name for other in node.elif_ for name in _assigned(other.body)}
-    return found
-
-
-def _loop_attributes(node: nodes.For) -> set[str]:
-    return {
-        use.attr
-        for use in node.find_all(nodes.Getattr)
-        if isinstance(use.node, nodes.Name) and use.node.name == "loop"
-    }
-
-
-def _draws_conditionally(tree: nodes.Node) -> bool:
-    """Tell whether a draw's number depends on the row: it stands in a branch, a loop or after `and`."""
-    every = sum(1 for f in tree.find_all(nodes.Filter) if f.name in DRAWS)
-    kinds = (nodes.If, nodes.For, nodes.CondExpr, nodes.And, nodes.Or)
-    inside = sum(1 for node in tree.find_all(kinds) for f in node.find_all(nodes.Filter) if f.name in DRAWS)
-    mapped = any(
-        isinstance(arg, nodes.Const) and arg.value in DRAWS
-        for f in tree.find_all(nodes.Filter)
-        for arg in f.args
-    )
-    return bool(every and inside) or mapped

@@ -1,0 +1,98 @@
+"""Turns a template into the steps that both compiled forms run: choices, rationale, body."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jinja2 import nodes
+
+from instructify.render import rewrite
+from instructify.render.compiled.trees import CannotCompile, Step, mutates, paths
+from instructify.render.reference import PIPES, TRUNCATION
+from instructify.render.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from instructify.templates.model import Template
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A template's steps and what is known of them before any row is seen.
+
+    `constant` are the answer choices where no row changes them; `varying` tells that rows have their own.
+    `size` is the number of nodes in all trees, `mutates` that a row's values may be changed in place.
+    """
+
+    strict: bool
+    steps: tuple[Step, ...]
+    constant: tuple[str, ...] | None
+    varying: bool
+    has_rationale: bool
+    mutates: bool
+    size: int
+    paths: frozenset[tuple[str, ...]]
+
+
+def prepare(template: Template, env: Sandbox) -> Prepared:
+    """Return the steps of a template that the reference has compiled; raises CannotCompile."""
+    strict = template.dialect == "strict"
+    body = env.parse(template.body.replace("}}", TRUNCATION) if template.truncate else template.body)
+    if strict:
+        rewrite.cut_at_separator(body, template.where)
+    own = _choice_steps(template, env)
+    changes = mutates(body) or any(mutates(step.tree) for step in own)
+    constant = None if changes else _constant_choices(template, own)
+    steps = [] if constant is not None else own
+    if template.rationale is not None:
+        steps.append(Step(env.parse(template.rationale), "rationale"))
+    steps.append(Step(body, "prompt", after_cut="target") if strict else Step(body, "body"))
+    return Prepared(
+        strict,
+        tuple(steps),
+        constant,
+        varying=template.choices is not None and constant is None,
+        has_rationale=template.rationale is not None,
+        mutates=changes or any(mutates(step.tree) for step in steps),
+        size=sum(1 for step in steps for _ in step.tree.find_all(nodes.Node)),
+        paths=frozenset(path for step in steps for path in paths(step.tree)),
+    )
+
+
+def _choice_steps(template: Template, env: Sandbox) -> list[Step]:
+    choices = template.choices
+    if choices is None:
+        return []
+    if isinstance(choices, tuple):
+        trees = [env.parse(text) for text in choices]
+        items = ", ".join(f"choice_{n}.strip()" for n in range(len(trees)))
+        steps = [Step(tree, f"choice_{n}") for n, tree in enumerate(trees)]
+        last = f"answer_choices = Choices([{items}])"
+        return [*steps[:-1], Step(steps[-1].tree, steps[-1].result, last)] if steps else []
+    if template.dialect == "promptsource":
+        return [Step(env.parse(choices), "chosen", "answer_choices = split_choices(chosen)")]
+    tree = env.parse("{{ " + choices + " }}")
+    output = tree.body[0]
+    if not isinstance(output, nodes.Output) or len(tree.body) != 1 or len(output.nodes) != 1:
+        raise CannotCompile("answer_choices is more than one expression", 1)
+    return [Step(output.nodes[0], "chosen", "answer_choices = listed(chosen)")]
+
+
+def _constant_choices(template: Template, steps: list[Step]) -> tuple[str, ...] | None:
+    """Return the answer choices if they are plain text, else None."""
+    texts = [_plain_text(step.tree) for step in steps]
+    known = [text for text in texts if text is not None]
+    if not steps or len(known) != len(texts):
+        return None
+    items = known if isinstance(template.choices, tuple) else known[0].split(PIPES)
+    return tuple(item.strip() for item in items)
+
+
+def _plain_text(tree: nodes.Node) -> str | None:
+    """Return the text of a template without any expression, else None."""
+    if not isinstance(tree, nodes.Template):
+        return None
+    parts = [child for node in tree.body for child in getattr(node, "nodes", [node])]
+    if all(isinstance(part, nodes.TemplateData) for part in parts):
+        return "".join(part.data for part in parts)
+    return None

@@ -1,0 +1,115 @@
+"""What can be read off a template's tree: the paths it uses, what it assigns, draws and changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import nodes
+
+from instructify.render.sandbox import MUTATORS
+
+DRAWS = frozenset({"choice", "random"})
+
+
+class CannotCompile(Exception):  # noqa: N818  (a value more than an error)
+    """Why a template takes the reference path; `line` is a line of the template's text."""
+
+    def __init__(self, reason: str, line: int) -> None:
+        super().__init__(reason, line)
+        self.reason = reason
+        self.line = line
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One Jinja text, or one expression of it, to write into the function.
+
+    Its value is bound to `result`; a body with a cut is bound to `result` and `after_cut`. `then` is a line
+    that follows.
+    """
+
+    tree: nodes.Node
+    result: str
+    then: str = ""
+    after_cut: str = ""
+
+
+def is_constant(node: nodes.Node) -> bool:
+    """Tell whether an expression is a constant, or one with a sign."""
+    if isinstance(node, (nodes.Neg, nodes.Pos)):
+        node = node.node
+    return isinstance(node, nodes.Const)
+
+
+def path_of(node: nodes.Node) -> tuple[str, ...] | None:
+    """Return the path of names that an expression reads, or None when it is anything else."""
+    if isinstance(node, nodes.Name):
+        return (node.name,)
+    key: Any = None
+    if isinstance(node, nodes.Getattr):
+        key = node.attr
+        if hasattr(dict, key):
+            return None
+    elif isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
+        key = node.arg.value
+    if not isinstance(key, str):
+        return None
+    head = path_of(node.node)  # type: ignore[attr-defined]  # both have .node
+    return None if head is None else (*head, key)
+
+
+def paths(tree: nodes.Node) -> Iterator[tuple[str, ...]]:
+    """Yield every maximal path of names that a tree reads."""
+    path = path_of(tree)
+    if path is not None:
+        yield path
+        return
+    for child in tree.iter_child_nodes():
+        yield from paths(child)
+
+
+def mutates(tree: nodes.Node) -> bool:
+    """Tell whether a tree may change a value in place."""
+    return any(node.attr in MUTATORS for node in tree.find_all(nodes.Getattr))
+
+
+def stored(tree: nodes.Node) -> set[str]:
+    """Return the names that a tree assigns."""
+    names = [tree] if isinstance(tree, nodes.Name) else tree.find_all(nodes.Name)
+    return {name.name for name in names if isinstance(name, nodes.Name) and name.ctx == "store"}
+
+
+def assigned(body: Sequence[nodes.Node]) -> set[str]:
+    """Return names that the statements assign in their own frame, not in loops inside."""
+    found: set[str] = set()
+    for node in body:
+        if isinstance(node, (nodes.Assign, nodes.AssignBlock)):
+            found |= stored(node.target)
+        elif isinstance(node, nodes.If):
+            found |= assigned(node.body) | assigned(node.else_)
+            found |= {name for other in node.elif_ for name in assigned(other.body)}
+    return found
+
+
+def loop_attributes(node: nodes.For) -> set[str]:
+    """Return the attributes of `loop` that a loop uses."""
+    return {
+        use.attr
+        for use in node.find_all(nodes.Getattr)
+        if isinstance(use.node, nodes.Name) and use.node.name == "loop"
+    }
+
+
+def draws_conditionally(tree: nodes.Node) -> bool:
+    """Tell whether a draw's number depends on the row: it stands in a branch, a loop or after `and`."""
+    every = sum(1 for f in tree.find_all(nodes.Filter) if f.name in DRAWS)
+    kinds = (nodes.If, nodes.For, nodes.CondExpr, nodes.And, nodes.Or)
+    inside = sum(1 for node in tree.find_all(kinds) for f in node.find_all(nodes.Filter) if f.name in DRAWS)
+    mapped = any(
+        isinstance(arg, nodes.Const) and arg.value in DRAWS
+        for f in tree.find_all(nodes.Filter)
+        for arg in f.args
+    )
+    return bool(every and inside) or mapped
