@@ -157,7 +157,12 @@ def _stop_a_runaway(task: ShardTask, template: Template, rows: I64, dropped: dic
 
 
 def _chosen(window: Window, rows: I64, total: int) -> tuple[I64, I64]:
-    """Return the indices into `rows` that fall into the window, and their places in the keyed order."""
+    """Return the indices into `rows` that fall into the window, and their places in the keyed order.
+
+    Where a template takes every row there is no order to keep, and a row's place is its own.
+    """
+    if window.low == 0 and window.high == total:
+        return np.arange(len(rows)), rows
     places = positions(window.rows, total, rows)
     indices = np.flatnonzero((places >= window.low) & (places < window.high))
     return indices, places[indices]

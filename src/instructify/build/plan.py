@@ -13,7 +13,7 @@ from instructify.errors import InstructifyError, Problem, nearest
 from instructify.keys import Key
 from instructify.recipe.load import LoadedRecipe
 from instructify.recipe.models import SPLIT, FilesSource, HubSource, Recipe, Source, TaskEntry, WorldSource
-from instructify.render.reference import ReferenceTemplate
+from instructify.render.reference import reference
 from instructify.render.sandbox import GLOBALS
 from instructify.sources import open_source
 from instructify.templates import Template, TemplateLibrary, open_library
@@ -211,7 +211,7 @@ def needed_columns(templates: tuple[Template, ...], columns: tuple[str, ...]) ->
     problems: list[Problem] = []
     for template in templates:
         try:
-            variables = ReferenceTemplate(template).variables
+            variables = reference(template).variables
         except InstructifyError as error:
             problems += error.problems
             continue

@@ -66,6 +66,12 @@ def sandbox(dialect: Dialect) -> Sandbox:
     return Sandbox(dialect)
 
 
+@lru_cache(maxsize=4096)
+def reference(template: Template) -> ReferenceTemplate:
+    """Return this process's compiled form of a template; raises InstructifyError as its constructor does."""
+    return ReferenceTemplate(template)
+
+
 class ReferenceTemplate:
     """A template compiled once; `render` is not to be called from two threads at a time."""
 

@@ -17,7 +17,7 @@ from instructify.render.compiled.result import Columns, RenderedBatch, Settled, 
 from instructify.render.compiled.rows import BoolArray, Rows
 from instructify.render.compiled.trees import CannotCompile
 from instructify.render.meter import WORK_LIMIT
-from instructify.render.reference import ReferenceTemplate, sandbox
+from instructify.render.reference import reference, sandbox
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,7 +37,7 @@ class BatchTemplate:
 
     def __init__(self, template: Template) -> None:
         self.template = template
-        self.reference = ReferenceTemplate(template)
+        self.reference = reference(template)
         self.refusal: CannotCompile | None = None
         self.kernel_refusal = ""
         self._kernel_failures = 0

@@ -70,7 +70,7 @@ class PythonTemplate:
         self._prepared = prepared
         self._env = env
         self._file = f"<{name}>"
-        self._names = namespace_for(env)
+        self._names = dict(namespace_for("strict" if prepared.strict else "promptsource"))
         constant = prepared.constant
         self._names["answer_choices"] = None if constant is None else Choices(constant)
         self._functions: dict[

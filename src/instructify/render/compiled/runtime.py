@@ -7,7 +7,7 @@ the reference.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from jinja2 import Undefined
@@ -20,7 +20,7 @@ from instructify.errors import RowError
 from instructify.keys import Key
 from instructify.render import filters
 from instructify.render.meter import _PRINTABLE, MAX_BITS, MAX_TEXT, Choices
-from instructify.render.sandbox import Sandbox, _bounded_range
+from instructify.render.sandbox import Dialect, Sandbox
 
 MAX_GROWN = 1_000_000
 DICT_ATTRIBUTES = frozenset(dir(dict))
@@ -198,29 +198,35 @@ def _choice(values: Any) -> Any:
 FAST: Mapping[str, Callable[..., Any]] = {"join": _join, "replace": _replace, "truncate": _truncate}
 
 
-def namespace_for(env: Sandbox) -> dict[str, Any]:
+@lru_cache(maxsize=2)
+def plain_sandbox(dialect: Dialect) -> Sandbox:
+    """Return an environment whose filters and tests count nothing, for filters that call others."""
+    env = Sandbox(dialect)
+    env.filters.clear()
+    env.filters.update({name: jinja_filters.FILTERS[name] for name in filters.FROM_JINJA})
+    env.filters.update({name: partial(function, env.meter) for name, function in filters.OWN.items()})
+    env.filters.update(choice=_choice, random=_choice)
+    env.tests.clear()
+    env.tests.update(TESTS)
+    return env
+
+
+@lru_cache(maxsize=2)
+def namespace_for(dialect: Dialect) -> Mapping[str, Any]:
     """Return the names that a generated function of this dialect may use."""
+    env = plain_sandbox(dialect)
     context = Context(env, env.globals, None, {})
-    names: dict[str, Any] = {
-        f"filter_{name}": _plain(env, context, jinja_filters.FILTERS[name]) for name in filters.FROM_JINJA
-    }
-    names |= {f"filter_{name}": partial(function, env.meter) for name, function in filters.OWN.items()}
-    names |= {
-        f"filter_{name}": partial(fast, fallback=names[f"filter_{name}"]) for name, fast in FAST.items()
-    }
-    names |= {"filter_choice": _choice, "filter_random": _choice}
+    names: dict[str, Any] = {f"filter_{name}": _plain(env, context, f) for name, f in env.filters.items()}
+    for name, fast in FAST.items():
+        names[f"filter_{name}"] = partial(fast, fallback=names[f"filter_{name}"])
     names |= {f"test_{name}": _plain(env, context, function) for name, function in TESTS.items()}
     names |= {f"global_{name}": value for name, value in env.globals.items()}
+    own = (text, grown, owner, add, mul, mod, pick, draw, set_attribute, split_choices, listed)
+    names |= {function.__name__: function for function in own}
     names |= {
-        function.__name__: function
-        for function in (text, grown, owner, add, mul, mod, pick, draw, set_attribute, split_choices, listed)
+        name: partial(f, env) for name, f in (("attribute", _attribute), ("item", _item), ("index", _index))
     }
-    names |= {
-        "attribute": partial(_attribute, env),
-        "item": partial(_item, env),
-        "index": partial(_index, env),
-    }
-    names |= {"Slow": Slow, "Choices": Choices, "global_range": _bounded_range}
+    names |= {"Slow": Slow, "Choices": Choices}
     names |= {"NO_ITEM": env.undefined("there is no such item"), "NO_ELSE": env.undefined("no else")}
     return names
 
