@@ -312,7 +312,7 @@ EXPRESSIONS = {
     "list_of_none": "[none]",
     "a_generator": "items | map('upper')",
     "a_dict": "{'a': 1}",
-    "closing": "items) %}{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}{{ (1",
+    "closing": "items) %}{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}{% set x = (1",
     "never_kept": "items) if false else (1",
     "kept_twice": "items) ~ keep(items",
     "comment": "items #}",

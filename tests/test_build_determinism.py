@@ -226,3 +226,14 @@ def test_the_environment_of_these_tests_is_not_the_users(
     monkeypatch.setenv("INSTRUCTIFY_DATA_ROOT", str(tmp_path))
     assert "INSTRUCTIFY_DATA_ROOT" not in environment()
     assert cli("--version").stdout.startswith("instructify ")
+
+
+def test_ids_depend_on_names_and_rows_alone(tmp_path: Path) -> None:
+    found = []
+    for seed, rows in ((1, 300), (2, 400)):
+        folder = tmp_path / str(seed)
+        succeed("build", recipe(folder, [world("facts", rows)], seed=seed), "-j", "1", "--quiet")
+        every = examples(folder / "out").values()
+        found.append({(row["template"], row["row"]): row["id"] for row in every})
+    assert len(found[0]) >= 2_900
+    assert found[0].items() <= found[1].items()

@@ -83,9 +83,12 @@ def marked(mark: str, word: bytes = b"") -> list[int]:
 
 
 def wait_for_none(mark: str, seconds: float = 2.0) -> list[int]:
+    """Return the marked processes that are still there after a while, and end them."""
     end = time.monotonic() + seconds
     while (left := marked(mark)) and time.monotonic() < end:
         time.sleep(0.02)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
     return left
 
 
@@ -96,8 +99,9 @@ def kill_the_builder(project: Project, draw: random.Random) -> bool:
     time.sleep(draw.uniform(0.05, 0.85) * project.seconds)
     was_running = process.poll() is None
     process.kill()
-    process.communicate()
+    process.wait()
     assert wait_for_none(mark) == [], "a worker outlived its build"
+    process.communicate()
     return was_running
 
 

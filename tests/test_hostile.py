@@ -1,4 +1,4 @@
-"""Templates by strangers end in a clear error or a harmless text: no escape, no hang, no gigabyte, no chance."""
+"""Templates by strangers end in a clear error or a small text: no escape, no hang, no gigabyte, no chance."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ LEAKS = re.compile(
 )
 
 
+@lru_cache
 def run(path, dialect, place, names, hash_seed):
     """Return the outcome of each payload; one that was killed has the outcome ["killed", signal]."""
     outcomes = {}
@@ -66,20 +68,22 @@ BATCHES = [
 ]
 
 
-@pytest.mark.parametrize(("path", "dialect", "place"), BATCHES, ids="-".join)
+@pytest.mark.parametrize(("path", "dialect", "place"), BATCHES, ids=map("-".join, BATCHES))
 def test_every_payload_ends_in_a_clear_error_or_a_small_text(path, dialect, place):
-    first = run(path, dialect, place, PAYLOADS, hash_seed=1)
+    first = run(path, dialect, place, tuple(PAYLOADS), 1)
     assert faults(first) == {}
     assert len(first) == len(PAYLOADS) == 241
 
 
 @pytest.mark.parametrize("dialect", ["strict", "promptsource"])
 def test_the_fate_of_a_payload_is_the_same_in_every_process(dialect):
-    assert run("reference", dialect, "body", PAYLOADS, 2) == run("reference", dialect, "body", PAYLOADS, 3)
+    assert run("reference", dialect, "body", tuple(PAYLOADS), 1) == run(
+        "reference", dialect, "body", tuple(PAYLOADS), 2
+    )
 
 
 def test_every_answer_choices_expression_ends_in_a_clear_error_or_a_list():
-    outcomes = run("reference", "strict", "expression", EXPRESSIONS, 1)
+    outcomes = run("reference", "strict", "expression", tuple(EXPRESSIONS), 1)
     assert faults(outcomes) == {}
     assert len(outcomes) == 17
     kinds = {name: outcome[0] for name, outcome in outcomes.items()}

@@ -6,13 +6,15 @@ from contiguous slices: an external sort whose memory does not grow with the bui
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from instructify.build.make import timed
 from instructify.keys import hexdigest
 from instructify.publish.files import FileRecord, find_file, write_file
 from instructify.types import Part, example_schema
@@ -56,24 +58,30 @@ class Emitted:
 
     records: tuple[FileRecord, ...]
     rows: int
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """Time spent gathering, hashing and writing; empty where the files were there already."""
 
 
 def emit_shard(task: EmitTask) -> Emitted:
     """Write one shard in every format, or find it written before."""
-    names = [f"{file.sha256} {file.cuts}" for file in task.files]
+    names = [f"{file.sha256} {file.cuts} {file.constants}" for file in task.files]
     key = hexdigest(task.part, task.number, task.count, *names)
     found = [_find(task, name, key) for name in task.formats]
     if all(found):
         whole = tuple(record for record in found if record is not None)
         return Emitted(whole, int(whole[0].meta["rows"]))
-    table = _gather(task)
-    digest = content_hash(table)
+    seconds: dict[str, float] = {}
+    with timed(seconds, "gather"):
+        table = _gather(task)
+    with timed(seconds, "hash"):
+        digest = content_hash(table)
     records = []
     for name in task.formats:
         meta = {"key": key, "part": task.part, "format": name, "rows": table.num_rows, "content_hash": digest}
         write = partial(WRITERS[name].write, table)
-        records.append(write_file(task.staging, task.path(name), write, meta))
-    return Emitted(tuple(records), table.num_rows)
+        with timed(seconds, f"write {name}"):
+            records.append(write_file(task.staging, task.path(name), write, meta))
+    return Emitted(tuple(records), table.num_rows, seconds)
 
 
 def _find(task: EmitTask, name: str, key: str) -> FileRecord | None:

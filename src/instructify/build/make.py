@@ -6,13 +6,17 @@ all that decides its content: a later build uses it again if nothing of that has
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from instructify.build.audit import audit
 from instructify.errors import InstructifyError, Problem
 from instructify.keys import I64, U64, Key, hexdigest, positions
 from instructify.publish.files import FileRecord, find_file, write_file
@@ -79,6 +83,8 @@ class Shard:
     templates: tuple[str, ...]
     record: FileRecord
     is_new: bool
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """Time spent reading, rendering, auditing and writing; empty where nothing had to be made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,8 @@ class _Made:
     table: pa.Table
     characters: int
     dropped: dict[str, list[int]]
+    facts: dict[str, int | str]
+    """How the rows were rendered: rows by kernels, by the reference, audited, and why not compiled."""
 
 
 @lru_cache(maxsize=512)
@@ -108,11 +116,14 @@ def make_shard(task: ShardTask) -> Shard:
     record = find_file(task.staging, task.path)
     if record is not None:
         return Shard(task.task, names, record, is_new=False)
-    made = _render(task)
-    table = _sorted([one.table for one in made])
+    seconds = dict.fromkeys(("read", "render", "audit", "sort", "write"), 0.0)
+    made = _render(task, seconds)
+    with timed(seconds, "sort"):
+        table = _sorted([one.table for one in made])
     meta = {
         "templates": [
-            {"kept": one.table.num_rows, "characters": one.characters, "dropped": one.dropped} for one in made
+            {"kept": one.table.num_rows, "characters": one.characters, "dropped": one.dropped, **one.facts}
+            for one in made
         ]
     }
 
@@ -122,29 +133,56 @@ def make_shard(task: ShardTask) -> Shard:
         with pa.ipc.new_file(file, table.schema) as writer:
             writer.write_table(table)
 
-    return Shard(task.task, names, write_file(task.staging, task.path, write, meta), is_new=True)
+    with timed(seconds, "write"):
+        record = write_file(task.staging, task.path, write, meta)
+    return Shard(task.task, names, record, is_new=True, seconds=seconds)
 
 
-def _render(task: ShardTask) -> list[_Made]:
+@contextmanager
+def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    """Add the time that the block takes to one of the sums."""
+    began = time.perf_counter()
+    yield
+    seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - began
+
+
+def _render(task: ShardTask, seconds: dict[str, float]) -> list[_Made]:
     source = task.source
     numbers = np.arange(task.start, task.stop, dtype=np.int64)
     chosen = [_chosen(window, numbers - source.start, source.rows) for window in task.windows]
     wanted = any(len(indices) for indices, _ in chosen)
-    table = read_rows(source, task.start, task.stop, task.columns) if wanted else None
+    with timed(seconds, "read"):
+        table = read_rows(source, task.start, task.stop, task.columns) if wanted else None
     every = Rows(table, numbers) if table is not None else None
     made = []
     for number, (window, (indices, places)) in enumerate(zip(task.windows, chosen, strict=True)):
         if every is None or not len(indices):
-            made.append(_Made(_candidates(number, window, task.order, None, numbers[:0], places), 0, {}))
+            made.append(_Made(_candidates(number, window, task.order, None, numbers[:0], places), 0, {}, {}))
             continue
-        batch = compiled(window.template).render(every.take(indices), window.draws)
+        template, taken = compiled(window.template), every.take(indices)
+        with timed(seconds, "render"):
+            batch = template.render(taken, window.draws)
+        with timed(seconds, "audit"):
+            audited = audit(template, taken, window.draws, batch)
         _stop_a_runaway(task, window.template, numbers[indices], batch.dropped)
         dropped = {reason: places[rows].tolist() for reason, rows in batch.dropped.items()}
         characters = _bytes(batch.inputs) + _bytes(batch.targets)
         rows = numbers[indices[batch.kept]]
-        candidates = _candidates(number, window, task.order, batch, rows, places[batch.kept])
-        made.append(_Made(candidates, characters, dropped))
+        with timed(seconds, "render"):
+            candidates = _candidates(number, window, task.order, batch, rows, places[batch.kept])
+        facts = _facts(template, len(taken), batch, audited)
+        made.append(_Made(candidates, characters, dropped, facts))
     return made
+
+
+def _facts(template: BatchTemplate, rows: int, batch: RenderedBatch, audited: int) -> dict[str, int | str]:
+    return {
+        "rows": rows,
+        "by_kernels": batch.by_kernels,
+        "by_reference": batch.by_reference,
+        "audited": audited,
+        "refusal": str(template.refusal or ""),
+    }
 
 
 def _stop_a_runaway(task: ShardTask, template: Template, rows: I64, dropped: dict[str, list[int]]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -49,6 +50,21 @@ class BuildResult:
     records: tuple[FileRecord, ...]
     content_hash: str
     reused: int
+    profile: Profile
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Where the time went, and how rows were rendered.
+
+    `seconds` are summed over all workers, by step. `rendered` maps (task, template) to rows, rows by
+    kernels, rows by the reference and rows audited; `refusals` maps those that have only the reference to
+    the reason.
+    """
+
+    seconds: Mapping[str, float]
+    rendered: Mapping[tuple[str, str], tuple[int, int, int, int]]
+    refusals: Mapping[tuple[str, str], str]
 
 
 def build(
@@ -84,7 +100,13 @@ def build(
         _drop_stale(plan, stage, made, keep_work)
         stage.publish([*records, card], document, keep_work=keep_work)
     return BuildResult(
-        stage.out, plan, tuple(ledgers), (*records, card), document["content_hash"], made.reused
+        stage.out,
+        plan,
+        tuple(ledgers),
+        (*records, card),
+        document["content_hash"],
+        made.reused,
+        _profile(made, emitted),
     )
 
 
@@ -270,6 +292,25 @@ def _candidates(task: PlannedTask, shard: Shard, cuts: dict[tuple[str, str], int
             for name in shard.templates
         ),
     )
+
+
+def _profile(made: _Made, emitted: Mapping[Part, Sequence[Emitted]]) -> Profile:
+    seconds: Counter[str] = Counter()
+    for times in (*(s.seconds for s in made.shards), *(e.seconds for part in PARTS for e in emitted[part])):
+        seconds.update(times)
+    rendered: dict[tuple[str, str], tuple[int, int, int, int]] = {}
+    refusals: dict[tuple[str, str], str] = {}
+    for shard in made.shards:
+        for name, entry in zip(shard.templates, shard.record.meta["templates"], strict=True):
+            if "rows" not in entry:
+                continue
+            key = (shard.task, name)
+            new = (entry["rows"], entry["by_kernels"], entry["by_reference"], entry["audited"])
+            old = rendered.get(key, (0, 0, 0, 0))
+            rendered[key] = (old[0] + new[0], old[1] + new[1], old[2] + new[2], old[3] + new[3])
+            if entry["refusal"]:
+                refusals[key] = entry["refusal"]
+    return Profile(seconds, rendered, refusals)
 
 
 def _content_hash(shards: Sequence[Emitted]) -> str:

@@ -75,6 +75,9 @@ def build(
     keep_work: Annotated[
         bool, typer.Option(help="Keep rendered shards, so that the next build re-makes only what changed.")
     ] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Show where the time went and which rows were not compiled.")
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -103,6 +106,8 @@ def build(
         show.as_json(_build_data(result))
     else:
         _show_build(result)
+        if profile:
+            _show_profile(result)
 
 
 def verify(
@@ -217,3 +222,34 @@ def _why(ledgers: Sequence[Ledger]) -> str:
     ordered = sorted(dropped.items(), key=lambda item: (-item[1], item[0]))
     why = [f"{reason} {count:,}" for reason, count in ordered[:3]]
     return ", ".join(why + ["..."] * (len(ordered) > 3))
+
+
+def _show_profile(result: BuildResult) -> None:
+    profile = result.profile
+    total = sum(profile.seconds.values()) or 1.0
+    rows = [(step, f"{took:.2f}", f"{took / total:.0%}") for step, took in profile.seconds.items()]
+    show.table("time by step, summed over workers", ("step", "seconds>", "share>"), rows)
+    rendered = profile.rendered.values()
+    count, kernels, reference, audited = (sum(numbers[n] for numbers in rendered) for n in range(4))
+    python = count - kernels - reference
+    show.line(
+        f"rendered {count:,} rows: {kernels:,} by Arrow kernels, {python:,} by generated functions, "
+        f"{reference:,} by the reference; {audited:,} audited, none differ"
+    )
+    slow = sorted(
+        ((key, numbers) for key, numbers in profile.rendered.items() if numbers[2]),
+        key=lambda item: -item[1][2],
+    )
+    if slow:
+        shown = [
+            (
+                f"{task} / {name}",
+                f"{n[0]:,}",
+                f"{n[2]:,}",
+                profile.refusals.get((task, name), "rows that raise"),
+            )
+            for (task, name), n in slow[:20]
+        ]
+        show.table("rows left to the reference", ("template", "rows>", "by reference>", "why"), shown)
+    if len(slow) > 20:
+        show.line(f"and {len(slow) - 20} more templates")

@@ -17,7 +17,7 @@ class CannotCompile(Exception):  # noqa: N818  (a value more than an error)
     """Why a template takes the reference path; `line` is a line of the template's text."""
 
     def __init__(self, reason: str, line: int) -> None:
-        super().__init__(reason, line)
+        super().__init__(f"{reason} (line {line})")
         self.reason = reason
         self.line = line
 
