@@ -1,4 +1,4 @@
-"""What is kept is the first quota of surviving places, whatever was rendered beyond, and the account adds up."""
+"""The first quota of surviving places is kept, whatever was rendered beyond, and the account adds up."""
 
 import pytest
 from hypothesis import given, settings

@@ -99,7 +99,7 @@ def _gather(task: EmitTask) -> pa.Table:
     if not pieces:
         return schema.empty_table()
     orders = np.concatenate([order for order, _ in pieces])
-    table = pa.concat_tables([table for _, table in pieces])
+    table = pa.concat_tables([table for _, table in pieces]).unify_dictionaries()
     ids = table["id"].to_numpy(zero_copy_only=False).astype("S32")
     ranks = np.lexsort((ids, orders))
     return table.take(pa.array(ranks)).select(schema.names).cast(schema).combine_chunks()
@@ -109,25 +109,33 @@ def _slice(staging: Path, file: CandidateFile, low: int, high: int) -> tuple[Any
     """Return order keys and examples of one candidate file in a range of keys, constants filled in."""
     import pyarrow as pa
 
-    with pa.memory_map(str(staging / file.path)) as source:
-        table = pa.ipc.open_file(source).read_all()
-        orders = table["order"].to_numpy()
-        start = int(np.searchsorted(orders, np.uint64(low), "left"))
-        stop = int(np.searchsorted(orders, np.uint64(high), "right"))
-        windows = table["window"].to_numpy()[start:stop]
-        places = table["place"].to_numpy()[start:stop]
-        keep = np.flatnonzero(places < np.array(file.cuts, np.int64)[windows])
-        if not len(keep):
-            return None
-        picked = table.slice(start, stop - start).take(pa.array(keep))
-        columns = {name: picked[name] for name in ("id", "row", *_VARYING)}
-        codes = pa.array(windows[keep].astype(np.int32))
-        for position, (name, _) in enumerate(file.constants[0]):
-            values = pa.array([constants[position][1] for constants in file.constants], pa.string())
-            columns[name] = values.take(codes)
-        columns["shots"] = pa.array(np.zeros(len(keep), np.int32))
-        columns["exemplars"] = pa.nulls(len(keep), pa.list_(pa.int64()))
-        return orders[start:stop][keep], pa.table(columns)
+    table = pa.ipc.open_file(pa.memory_map(str(staging / file.path))).read_all()
+    orders = table["order"].to_numpy()
+    start = int(np.searchsorted(orders, np.uint64(low), "left"))
+    stop = int(np.searchsorted(orders, np.uint64(high), "right"))
+    windows = table["window"].to_numpy()[start:stop]
+    places = table["place"].to_numpy()[start:stop]
+    keep = np.flatnonzero(places < np.array(file.cuts, np.int64)[windows])
+    if not len(keep):
+        return None
+    picked = table.slice(start, stop - start)
+    if len(keep) < stop - start:
+        picked = picked.take(pa.array(keep))
+    columns = {name: picked[name] for name in ("id", "row", *_VARYING)}
+    for position, (name, _) in enumerate(file.constants[0]):
+        columns[name] = _constants([own[position][1] for own in file.constants], windows[keep])
+    columns["shots"] = pa.array(np.zeros(len(keep), np.int32))
+    columns["exemplars"] = pa.nulls(len(keep), pa.list_(pa.int64()))
+    return orders[start:stop][keep], pa.table(columns)
+
+
+def _constants(values: list[str | None], windows: Any) -> pa.DictionaryArray:
+    """Return a column that is constant for each window, as codes into the values."""
+    import pyarrow as pa
+
+    missing = np.array([value is None for value in values])
+    codes = pa.array(windows.astype(np.int32), mask=missing[windows])
+    return pa.DictionaryArray.from_arrays(codes, pa.array([value or "" for value in values], pa.string()))
 
 
 _VARYING = ("inputs", "targets", "answer_choices", "label", "rationale")
