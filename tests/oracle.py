@@ -19,7 +19,6 @@ Outcome = tuple[tuple[str, ...], tuple[str, ...] | None] | None
 """Parts and answer choices; None for an exception."""
 
 
-
 @dataclass
 class Drawing:
     """The draws of one rendering: each takes the next index of the script, or 0 after its end."""
@@ -56,7 +55,7 @@ class Oracle:
         return self._draw(values) if len(values) else context.environment.undefined("nothing to draw from")
 
     def apply(self, row: Mapping[str, Any], draw: Callable[[Any], Any]) -> Outcome:
-        """Return what one rendering gives; each compilation and each draw happens when promptsource's does."""
+        """Return what one rendering gives; draws happen where promptsource's do, some while it compiles."""
         self._draw = draw
         row = copy.deepcopy(dict(row))
         for name, value in row.items():

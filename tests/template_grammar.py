@@ -29,24 +29,31 @@ DATA = (
     ),
 )
 TEXT_FILTERS = (
-    "lower", "upper", "trim", "title", "capitalize", "string", "truncate(2)", "truncate(2048)", "truncate(3, true, '')",
-    "replace('a', 'b')", "replace('', '-')", "replace('a', '')", "default('d')", "default('d', true)", "center(6)",
+    "lower", "upper", "trim", "title", "capitalize", "string", "truncate(2)", "truncate(2048)",
+    "truncate(3, true, '')",
+    "replace('a', 'b')", "replace('', '-')", "replace('a', '')", "default('d')", "default('d', true)",
+    "center(6)",
     "indent(2)", "reverse", "replace('o', text)", "trim('a')", "e", "tojson", "d(other)",
 )  # fmt: skip
 TEXT_METHODS = (
     "lower()", "upper()", "strip()", "strip('a ')", "lstrip()", "rstrip('.')", "replace('a', 'b')", "title()",
-    "replace('', 'x')", "replace('|', '/')", "join(words)", "capitalize()", "ljust(5)", "replace(other, '<>')",
+    "replace('', 'x')", "replace('|', '/')", "join(words)", "capitalize()", "ljust(5)",
+    "replace(other, '<>')",
     "removeprefix('a')", "format(1)", "replace('a', 'b', 1)",
 )  # fmt: skip
 LIST_FILTERS = (
     "list", "sort", "unique | list", "reverse | list", "map('upper') | list", "map('length') | list",
-    "select | list", "reject('none') | list", "select('string') | list", "map('string') | list", "most_frequent",
+    "select | list", "reject('none') | list", "select('string') | list", "map('string') | list",
+    "most_frequent",
     "map('default', 'd') | list", "select('equalto', text) | list", "map('int') | list", "batch(2) | list",
-    "map(text) | list", "map('choice') | list", "select('in', words) | list", "sort(reverse=true)", "list | sort",
+    "map(text) | list", "map('choice') | list", "select('in', words) | list", "sort(reverse=true)",
+    "list | sort",
 )  # fmt: skip
 TESTS = (
-    "none", "not none", "defined", "not defined", "string", "number", "mapping", "iterable", "sequence", "odd",
-    "even", "boolean", "integer", "float", "true", "eq('a')", "in(words)", "divisibleby(2)", "gt 1", "ne(num)",
+    "none", "not none", "defined", "not defined", "string", "number", "mapping", "iterable", "sequence",
+    "odd",
+    "even", "boolean", "integer", "float", "true", "eq('a')", "in(words)", "divisibleby(2)", "gt 1",
+    "ne(num)",
     "lower", "sameas none", "undefined", "escaped",
 )  # fmt: skip
 COMPARISONS = ("==", "!=", "<", "<=", ">", ">=", "in", "not in", "==", "==")
@@ -377,7 +384,8 @@ class Grammar:
         forms = (
             ("{0}", "items"), ("{0}, {1}", "zip(words, nums)"), ("{0}", "range(words | length)"),
             ("{0}, {1}", "rec.items()"), ("{0}", "recs"), ("{0}, {1}", "zip(words, answer_choices)"),
-            ("{0}", "rec"), ("({0}, {1}), text", "zip(zip(words, words), nums)"), ("{0}", "text"), ("{0}", "items"),
+            ("{0}", "rec"), ("({0}, {1}), text", "zip(zip(words, words), nums)"), ("{0}", "text"),
+            ("{0}", "items"),
             ("{0}", "words"), ("{0}", "answer_choices"), ("{0}", "range(num)"), ("{0}", "dict(a=1, b=text)"),
         )  # fmt: skip
         target, iterable = self._rng.choice(forms)
@@ -414,9 +422,11 @@ class Grammar:
 
     def _change(self) -> str:
         changes = (
-            "words.append(text)", "rec.tags.append('t')", "rec.update({'name': 'N'})", "words.pop()", "nums.sort()",
+            "words.append(text)", "rec.tags.append('t')", "rec.update({'name': 'N'})", "words.pop()",
+            "nums.sort()",
             "nums.pop(0)", "answer_choices.append('more')", "answer_choices.pop()", "words.insert(0, 'i')",
-            "rec.pop('name')", "words.extend(words)", "recs.reverse()", "words.clear()", "rec['tags'].remove('a')",
+            "rec.pop('name')", "words.extend(words)", "recs.reverse()", "words.clear()",
+            "rec['tags'].remove('a')",
         )  # fmt: skip
         return f"{{% set _ = {self._pick(changes)} %}}"
 
@@ -447,10 +457,14 @@ class Grammar:
             )
             return tuple(self._pick(texts) for _ in range(self._rng.randint(1, 3)))
         forms = (
-            "A ||| B", "A|||B|||A", " a |||", "{{ text }} ||| {{ other }}", "{{ words | join('|||') }}", "Yes",
-            "{{ words | join(' ||| ') }}", "{% for w in words %}{{ w }}|||{% endfor %}z", "{{ [text, 'b'] | join('|||') }}",
-            "A ||| {{ text }} ||| {{ rec.name }}", "{{ ['A', 'B'] | choice }} ||| C", "{{ text }}|||{{ num }}",
-            "{% if flag %}A ||| B{% else %}B ||| A{% endif %}", "{{ rec.tags | join('|||') }}", "{{ nested[0] | join('|||') }}",
+            "A ||| B", "A|||B|||A", " a |||", "{{ text }} ||| {{ other }}", "{{ words | join('|||') }}",
+            "Yes",
+            "{{ words | join(' ||| ') }}", "{% for w in words %}{{ w }}|||{% endfor %}z",
+            "{{ [text, 'b'] | join('|||') }}",
+            "A ||| {{ text }} ||| {{ rec.name }}", "{{ ['A', 'B'] | choice }} ||| C",
+            "{{ text }}|||{{ num }}",
+            "{% if flag %}A ||| B{% else %}B ||| A{% endif %}", "{{ rec.tags | join('|||') }}",
+            "{{ nested[0] | join('|||') }}",
         )  # fmt: skip
         if self._chance(4):
             return f"{{{{ {self.expression('text', 2)} }}}} ||| {{{{ {self.expression('text', 1)} }}}}"

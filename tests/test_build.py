@@ -116,22 +116,19 @@ def test_a_small_cap_on_a_large_source_renders_about_as_many_rows(tmp_path: Path
 
 
 def test_no_row_beyond_the_windows_is_rendered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from instructify.build import make, run
+    from instructify.build import run
     from instructify.cli.progress import Silence
     from instructify.recipe.load import load_recipe
+    from instructify.render.compiled import BatchTemplate
 
     rendered: list[int] = []
-    real = make.compiled
+    real = BatchTemplate.render
 
-    class Spy:
-        def __init__(self, template: Any) -> None:
-            self._template = real(template)
+    def spy(self: BatchTemplate, rows: Any, key: Any) -> Any:
+        rendered.append(len(rows.numbers))
+        return real(self, rows, key)
 
-        def render(self, rows: Any, key: Any) -> Any:
-            rendered.append(len(rows.numbers))
-            return self._template.render(rows, key)
-
-    monkeypatch.setattr(make, "compiled", Spy)
+    monkeypatch.setattr(BatchTemplate, "render", spy)
     loaded = load_recipe(recipe(tmp_path, [world("facts", 20_000, cap=50)]))
     result = run.build(loaded, Silence())
     assert sum(ledger.kept for ledger in result.ledgers) == 50

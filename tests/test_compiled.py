@@ -1,7 +1,8 @@
-"""The compiled paths give the reference's outcome for every row: generated templates, found cases, budgets, draws."""
+"""Every path gives a row the reference's outcome: generated templates, found cases, budgets, draws."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 from typing import Any
@@ -74,7 +75,7 @@ def test_where_a_batch_is_cut_changes_no_outcome(template, table, cuts, path):
         batch = BatchTemplate(template)
         whole = outcomes_of(batch.render(Rows(table, numbers), KEY), table.num_rows)
         pieces = []
-        for start, stop in zip(places, places[1:], strict=False):
+        for start, stop in itertools.pairwise(places):
             rows = Rows(table.slice(start, stop - start), numbers[start:stop])
             pieces += outcomes_of(batch.render(rows, KEY), stop - start)
     assert pieces == whole
@@ -177,6 +178,17 @@ FOUND: dict[str, tuple[Template, dict[str, Any]]] = {
         ),
         {"words": ["a"] * 3000},
     ),
+    "truncate has no room for its end": (make("{{ text }} ||| t{{ text[:2] | truncate(2) }}"), ROW),
+    "a list holds a generator": (make("{% if [words | map('upper')] %}a{% endif %}b ||| t"), ROW),
+    "a drawn list holds a generator": (
+        make("{{ [words, nums | map('string')] | choice | length }} ||| t"),
+        ROW,
+    ),
+    "a truncated join gives the choices": (
+        make("a ||| {{ answer_choices[0] }}", choices="{{ [text, 'b'] | join('|||') }}", truncate=True),
+        ROW,
+    ),
+    "a constant is cut into pieces": (make("{{ 3[1:] }}b ||| t"), ROW),
     "a nested loop target has a condition": (
         make("{% for (a, b), c in zip(zip(words, words), nums) if c > 1 %}{{ a }}{{ c }}{% endfor %} ||| t"),
         ROW,
@@ -245,7 +257,9 @@ def test_kernels_strip_what_python_strips(dialect):
 @pytest.mark.parametrize("path", PATHS)
 def test_draws_are_numbered_in_the_order_they_are_made(path):
     letters = ["A", "B", "C", "D", "E"]
-    body = "{{ %s | choice }}{{ words | choice }} ||| {{ %s | random }}" % (letters, letters)
+    body = "{{ letters | choice }}{{ words | choice }} ||| {{ letters | random }}".replace(
+        "letters", str(letters)
+    )
     count = 200
     table = pa.table({"words": [["x", "y", "z"]] * count})
     numbers = np.arange(NUMBERS_FROM, NUMBERS_FROM + count)
@@ -341,31 +355,39 @@ def test_truncation_cuts_the_same_lengths(length):
 # budgets
 
 HEAVY = {
-    "turns": "{% for i in range(num) %}x{% endfor %}a ||| t",
-    "turns of turns": "{% for i in range(num // 100) %}{% for j in range(200) %}{% endfor %}{% endfor %}a ||| t",
+    "turns": "{% for i in range(num) %}x{% endfor %}",
+    "turns of turns": "{% for i in range(num // 100) %}{% for j in range(200) %}{% endfor %}{% endfor %}",
     "a growing text": (
-        "{% set ns = namespace(s='') %}{% for i in range(num // 20) %}{% set ns.s = ns.s ~ text %}{% endfor %}a ||| t"
+        "{% set ns = namespace(s='') %}"
+        "{% for i in range(num // 20) %}{% set ns.s = ns.s ~ text %}{% endfor %}"
     ),
     "a growing list": (
         "{% set l = [] %}{% for i in range(num // 20) %}{% set _ = l.append(1) %}"
-        "{% if l == [] %}{% endif %}{% endfor %}a ||| t"
+        "{% if l == [] %}{% endif %}{% endfor %}"
     ),
     "a growing sum of lists": (
-        "{% set ns = namespace(s=[]) %}{% for i in range(num // 20) %}{% set ns.s = ns.s + words %}{% endfor %}a ||| t"
+        "{% set ns = namespace(s=[]) %}"
+        "{% for i in range(num // 20) %}{% set ns.s = ns.s + words %}{% endfor %}"
     ),
-    "joins": "{% for i in range(num // 20) %}{{ words | join(text) }}{% endfor %}a ||| t",
-    "products": "{% for i in range(num // 1000) %}{% if (words * num) == 1 %}{% endif %}{% endfor %}a ||| t",
-    "replacements": "{{ ('a' * num) | replace('a', text) | length }} ||| t",
-    "tuples": "{% for i in range(num // 1000) %}{% if zip(range(num), range(num)) | list == [] %}{% endif %}"
-    "{% endfor %}a ||| t",
+    "joins": "{% for i in range(num // 2) %}{{ words | join(text) }}{% endfor %}",
+    "products": "{% for i in range(num // 1000) %}{% if (words * num) == 1 %}{% endif %}{% endfor %}",
+    "replacements": (
+        "{% for i in range(30) %}{{ ('a' * num) | replace('a', 'bcdefghijk') | length }}{% endfor %}"
+    ),
+    "tuples": (
+        "{% for i in range(num // 1000) %}"
+        "{% if zip(range(num), range(num)) | list == [] %}{% endif %}{% endfor %}"
+    ),
     "doubled lists": (
-        "{% set ns = namespace(a=[1]) %}{% for i in range(num // 2500) %}{% set ns.a = [ns.a, ns.a] %}{% endfor %}"
-        "a ||| t"
+        "{% set ns = namespace(a=[1]) %}"
+        "{% for i in range(num // 2500) %}{% set ns.a = [ns.a, ns.a] %}{% endfor %}"
     ),
-    "large integers": "{% for i in range(num // 100) %}{% if [big, big, big, big] == [] %}{% endif %}{% endfor %}a ||| t",
-    "a text looked at": "{% for i in range(num // 10) %}{% if 'q' in long %}{% endif %}{% endfor %}a ||| t",
-    "a mapped list": "{% for i in range(num // 200) %}{{ many | map('upper') | join | length }}{% endfor %}a ||| t",
-    "a sorted list": "{% for i in range(num // 200) %}{% set _ = many | sort %}{% endfor %}a ||| t",
+    "large integers": (
+        "{% for i in range(num // 20) %}{% if [big, big, big, big] == [] %}{% endif %}{% endfor %}"
+    ),
+    "a text looked at": "{% for i in range(num // 5) %}{% if 'q' in long %}{% endif %}{% endfor %}",
+    "a mapped list": "{% for i in range(num // 60) %}{{ many | map('upper') | join | length }}{% endfor %}",
+    "a sorted list": "{% for i in range(num // 20) %}{% set _ = many | sort %}{% endfor %}",
 }
 
 
@@ -380,15 +402,18 @@ def test_a_row_that_spends_the_budget_does_so_on_every_path(case):
             "long": "p" * 2000,
             "many": ["b", "a"] * 200,
         }
-        for num in (0, 100, 700, 3_000, 9_000, 16_000, 22_000, 30_000, 41_000, 49_000, 51_000, 60_000)
+        for num in (0, 700, 3_000, 9_000, 16_000, 22_000, 41_000, 49_000, 51_000, 60_000)
     ]
-    wanted = compare(make(HEAVY[case]), pa.Table.from_pylist(rows))
+    wanted = compare(make(HEAVY[case] + "a ||| t"), pa.Table.from_pylist(rows))
     assert {isinstance(found, str) for found in wanted} == {True, False}
     assert {found for found in wanted if isinstance(found, str)} == {"over-budget"}
 
 
 def test_a_long_row_is_over_budget_alone():
     texts = ["a" * size for size in (10, 70_000, 10, 1_000_000, 20)]
-    body = "{% for i in range(5) %}{% for c in text[:3] %}{{ text | length }}{% endfor %}{{ text }}{% endfor %} ||| t"
+    loop = (
+        "{% for i in range(5) %}{% for c in text[:3] %}{{ text | length }}{% endfor %}{{ text }}{% endfor %}"
+    )
+    body = loop + " ||| t"
     compare(make(body), pa.table({"text": texts}))
     compare(make(body, "strict"), pa.table({"text": texts}))

@@ -1,4 +1,4 @@
-"""Every golden rendering of promptsource is reproduced; where it draws, its outcomes are the only ones ours has."""
+"""Every golden rendering of promptsource is reproduced; where it draws, ours is one of its outcomes."""
 
 import json
 import random
@@ -146,7 +146,6 @@ def test_what_a_drawing_template_renders_is_one_of_promptsources_outcomes(golden
         else:
             known[group].add(made)
     assert strangers == []
-    print(routes)
     assert routes.total() == RANDOM_CASES
     assert routes["recorded"] > 4_000
     assert routes["enumerated"] > 1_000
@@ -155,11 +154,12 @@ def test_what_a_drawing_template_renders_is_one_of_promptsources_outcomes(golden
 
 def _found(oracle, row, made):
     """Say how the oracle comes to this outcome: by enumeration, by random scripts, or not at all."""
-    count = 0
-    for count, outcome in enumerate(oracle.outcomes(row, ENUMERATED), 1):
+    tried = 0
+    for outcome in oracle.outcomes(row, ENUMERATED):
         if outcome == made:
             return "enumerated"
-    if count < ENUMERATED:
+        tried += 1
+    if tried < ENUMERATED:
         return "nowhere"
     draws = random.Random(1)
     return "tried" if any(oracle.apply(row, draws.choice) == made for _ in range(TRIES)) else "nowhere"

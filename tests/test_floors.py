@@ -101,18 +101,6 @@ def test_the_top_package_imports_nothing():
     assert list(imports(sources()[""])) == []
 
 
-def test_packages_below_the_build_do_not_import_each_other_in_a_circle():
-    modules = sources()
-    graph = {}
-    for name, tree in modules.items():
-        here = name.split(".")[0]
-        if not name or FLOOR[here] > 3:
-            continue
-        there = {target.split(".")[0] for dotted in imports(tree) if (target := ours(dotted, modules))}
-        graph.setdefault(here, set()).update(there - {here})
-    list(TopologicalSorter(graph).static_order())
-
-
 def test_modules_do_not_import_each_other_in_a_circle():
     modules = sources()
     graph = {

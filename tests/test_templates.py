@@ -1,4 +1,4 @@
-"""Both template formats load, say what is wrong by file and line, and hash what they render and nothing else."""
+"""Both template formats load, say what is wrong by file and line, and hash only what they render."""
 
 import dataclasses
 import json
@@ -221,6 +221,8 @@ BAD_YAML = {
     "\0": "templates.yaml",
     "templates: {a: !Template {id: a, jinja: b, name: c, metadata: [1]}}\n": "metadata",
     "templates: {a: !Template {id: a, jinja: b, name: c, metadata: {metrics: 5}}}\n": "metrics",
+    "templates: {a: !Template {id: a, jinja: b, name: c, metadata: {languages: [5]}}}\n": "languages",
+    "templates: {a: !Template {id: a, jinja: b, name: c, metadata: {original_task: 5}}}\n": "original_task",
     "templates: {[a]: !Template {id: a, jinja: b, name: c}}\n": "templates.yaml",
     "templates: {{a: b}: c}\n": "templates.yaml",
     "a: &a [*a]\ntemplates: *a\n": "no templates in it",

@@ -108,10 +108,9 @@ def make_plan(
         try:
             drafts.append(_draft(loaded, library, entry, root, work))
         except InstructifyError as error:
-            where = f"{loaded.path.name}: tasks[{number}] ({entry.task})"
-            problems += [_placed(problem, where) for problem in error.problems]
+            problems += [_placed(problem, loaded.where(number), entry.task) for problem in error.problems]
     if not problems:
-        problems = [_placed(problem, loaded.path.name) for problem in _cluster_problems(recipe, drafts)]
+        problems = [_placed(problem, loaded.path.name, "") for problem in _cluster_problems(recipe, drafts)]
     if problems:
         raise InstructifyError(*problems)
     quotas = {role: _quotas(recipe, drafts, role) for role in ("train", "held_out")}
@@ -119,10 +118,13 @@ def make_plan(
     return Plan(recipe, tasks, tuple(_notes(tasks)))
 
 
-def _placed(problem: Problem, where: str) -> Problem:
+def _placed(problem: Problem, where: str, task: str) -> Problem:
+    """Return the problem with its place in the recipe: beside its own place, where it has one."""
+    own = f" (task {task})" if task else ""
     if problem.where:
-        return Problem(f"{problem.what} (for {where})", problem.where, problem.expected, problem.nearest)
-    return Problem(problem.what, where, problem.expected, problem.nearest)
+        what = f"{problem.what} ({where}, task {task})" if task else problem.what
+        return Problem(what, problem.where, problem.expected, problem.nearest)
+    return Problem(problem.what + own, where, problem.expected, problem.nearest)
 
 
 def _data_root(loaded: LoadedRecipe, given: Path | None) -> Path | None:
@@ -233,7 +235,8 @@ def _unknown_column(name: str, templates: list[Template], columns: tuple[str, ..
     more = f" and {len(templates) - 3} more" if len(templates) > 3 else ""
     verb = "uses" if len(templates) == 1 else "use"
     what = f"template {shown}{more} {verb} {name!r}, which is no column of the source"
-    return Problem(what, templates[0].where, f"one of {', '.join(columns)}", nearest(name, columns))
+    where = reference(templates[0]).where_of(name)
+    return Problem(what, where, f"one of {', '.join(columns)}", nearest(name, columns))
 
 
 def _cluster_problems(recipe: Recipe, drafts: list[_Draft]) -> list[Problem]:

@@ -55,12 +55,20 @@ PATTERNS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class LoadedRecipe:
-    """A recipe and where it came from; paths in it are relative to `base`."""
+    """A recipe and where it came from; paths in it are relative to `base`.
+
+    `task_lines` are the lines of the file on which the tasks stand; none where there is no file.
+    """
 
     recipe: Recipe
     path: Path
     base: Path
     text_sha256: str
+    task_lines: tuple[int, ...] = ()
+
+    def where(self, task: int) -> str:
+        """Return the place of a task in messages, as `recipe.yaml:12`."""
+        return f"{self.path.name}:{self.task_lines[task]}" if self.task_lines else self.path.name
 
 
 def load_recipe(path: Path) -> LoadedRecipe:
@@ -72,7 +80,8 @@ def load_recipe(path: Path) -> LoadedRecipe:
         raise InstructifyError(Problem("the recipe is empty", where, "a mapping with name, output and tasks"))
     recipe = validate(Recipe, tree, positions, where)
     full = path.absolute()
-    return LoadedRecipe(recipe, full, full.parent, hashlib.sha256(data).hexdigest())
+    lines = tuple(positions.line(("tasks", number)) for number in range(len(recipe.tasks)))
+    return LoadedRecipe(recipe, full, full.parent, hashlib.sha256(data).hexdigest(), lines)
 
 
 def validate(model: type[Model], data: Any, positions: yaml.Positions, where: str) -> Model:

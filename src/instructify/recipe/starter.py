@@ -25,7 +25,7 @@ seed: 0                        # another seed, another sample; the same seed, th
 held_out: [nli]
 
 mixture:
-  size: 4000                   # training examples in all; without it, all that the caps allow
+  size: 2000                   # training examples in all; without it, all that the caps allow
   cap_per_dataset: 2000        # so that large datasets do not drown small ones
   # cap_per_template: 500
   eval_cap_per_template: 100   # enough to score a held-out task

@@ -106,6 +106,12 @@ class ReferenceTemplate:
             for node in tree.find_all(nodes.Getitem)
         )
 
+    def where_of(self, name: str) -> str:
+        """Return the file and line on which the template's body first uses a name."""
+        if not self._strict or name not in self._lines:
+            return self.template.where
+        return f"{self.template.origin or self.template.name}:{self.template.line + self._lines[name] - 1}"
+
     def render(self, row: Mapping[str, Any], key: Key, number: int) -> Rendered:
         """Render one row; `key` and `number` (the row's index) decide every draw.
 
@@ -189,9 +195,11 @@ class ReferenceTemplate:
             tree = self._env.parse(text, filename=where)
             rewrite.check_size(tree, where)
             self._names.append(find_undeclared_variables(tree))
-            rewrite.guard(tree, where)
+            if is_body:
+                self._lines = {name.name: name.lineno for name in reversed(list(tree.find_all(nodes.Name)))}
+            rewrite.guard(tree, where, lambda line: self._place(line, is_body))
             if is_body and self._strict:
-                rewrite.cut_at_separator(tree, where)
+                rewrite.cut_at_separator(tree, where, self.template.line)
         except TemplateSyntaxError as error:
             raise InstructifyError(self._syntax_problem(error, is_body)) from error
         except RecursionError as error:
@@ -211,6 +219,13 @@ class ReferenceTemplate:
             raise InstructifyError(
                 Problem("the template is too large to compile", self.template.where)
             ) from error
+
+    def _place(self, line: int, is_body: bool) -> str:
+        """Return the file and line of a line of one of the template's texts, as near as is known."""
+        template = self.template
+        if not is_body or not self._strict:
+            return template.where
+        return f"{template.origin or template.name}:{template.line + line - 1}"
 
     def _syntax_problem(self, error: TemplateSyntaxError, is_body: bool) -> Problem:
         message = (error.message or "syntax error").rstrip(".")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import cast
 
 from jinja2 import nodes
@@ -10,6 +12,7 @@ from jinja2.visitor import NodeTransformer
 from instructify.errors import InstructifyError, Problem
 
 SEPARATOR = "|||"
+_SEPARATOR = re.compile(re.escape(SEPARATOR))
 MAX_SOURCE = 65_536
 MAX_DEPTH = 100
 MAX_NODES = 5_000
@@ -33,16 +36,17 @@ def check_size(tree: nodes.Template, where: str) -> None:
         )
 
 
-def guard(tree: nodes.Template, where: str) -> None:
-    """Rewrite `tree` in place; raise InstructifyError for statements that a prompt template may not use."""
+def guard(tree: nodes.Template, where: str, place: Callable[[int], str]) -> None:
+    """Rewrite `tree` in place; raise InstructifyError for statements that a prompt template may not use.
+
+    `place` gives file and line for a line of the text.
+    """
     problems = [
-        Problem(
-            f"{{% {REFUSED[type(node)]} %}} is not available in a prompt template", f"{where}:{node.lineno}"
-        )
+        Problem(f"{{% {REFUSED[type(node)]} %}} is not available in a prompt template", place(node.lineno))
         for node in tree.find_all(tuple(REFUSED))
     ]
     problems += [
-        Problem(f"no filter is called {node.name!r}", f"{where}:{node.lineno}")
+        Problem(f"no filter is called {node.name!r}", place(node.lineno))
         for node in tree.find_all((nodes.Filter, nodes.Test))
         if node.name.startswith("_")
     ]
@@ -55,13 +59,13 @@ def guard(tree: nodes.Template, where: str) -> None:
     _Guard().visit(tree)
 
 
-def cut_at_separator(tree: nodes.Template, where: str) -> None:
+def cut_at_separator(tree: nodes.Template, where: str, first_line: int = 1) -> None:
     """Mark the place where prompt and target part; raise unless there is exactly one, outside any block."""
-    lines = [
-        data.lineno + data.data[: data.data.find(SEPARATOR)].count("\n")
+    lines = sorted(
+        first_line - 1 + data.lineno + data.data[: found.start()].count("\n")
         for data in tree.find_all(nodes.TemplateData)
-        for _ in range(data.data.count(SEPARATOR))
-    ]
+        for found in _SEPARATOR.finditer(data.data)
+    )
     places = [
         (output, data)
         for output in tree.body

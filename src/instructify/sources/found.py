@@ -102,7 +102,7 @@ def _missing(pattern: str, path: Path, split: str, base: Path) -> Problem:
     lost = path
     while not lost.parent.is_dir():
         lost = lost.parent
-    there = sorted(entry.name for entry in lost.parent.iterdir())
+    there = sorted(entry.name for entry in lost.parent.iterdir() if not entry.name.startswith("."))
     return Problem(
         "no such file or folder",
         where=str(path),

@@ -76,7 +76,7 @@ def _template(entry: Any, path: Path, dataset: str, collection: str, truncate: b
     choices = entry.get("answer_choices")
     if choices is not None and not isinstance(choices, str):
         raise InstructifyError(Problem("answer_choices is not a text", where))
-    metadata: Mapping[str, Any] = entry.get("metadata") or {}
+    metadata = _metadata(entry, where)
     return Template(
         dataset=dataset,
         name=entry["name"],
@@ -94,3 +94,17 @@ def _template(entry: Any, path: Path, dataset: str, collection: str, truncate: b
         reference=str(entry.get("reference") or ""),
         truncate=truncate,
     )
+
+
+def _metadata(entry: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    metadata = entry.get("metadata") or {}
+    if not isinstance(metadata, dict):
+        raise InstructifyError(Problem("metadata is not a !TemplateMetadata", where))
+    for field in ("metrics", "languages"):
+        listed = metadata.get(field) or []
+        if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
+            raise InstructifyError(Problem(f"{field} is not a list of texts", where))
+    for field in ("choices_in_prompt", "original_task"):
+        if not isinstance(metadata.get(field), (bool, type(None))):
+            raise InstructifyError(Problem(f"{field} is neither true nor false", where))
+    return metadata
