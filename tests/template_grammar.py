@@ -184,7 +184,8 @@ class Grammar:
             operator = self._pick(("+", "-", "*", "/", "//", "%", "**"))
             return f"({write('number', depth - 1)} {operator} {write('number', depth - 1)})"
         if form == 2:
-            return f"{self._argument('items', depth - 1)} | {self._pick(('length', 'sum', 'max', 'min', 'count'))}"
+            name = self._pick(("length", "sum", "max", "min", "count"))
+            return f"{self._argument('items', depth - 1)} | {name}"
         if form == 3:
             filters = (
                 "int",

@@ -156,10 +156,6 @@ FOUND: dict[str, tuple[Template, dict[str, Any]]] = {
     "choices are two expressions": (make("a ||| A", "strict", '"A", "B"'), ROW),
     "choices close the expression": (make("a ||| A", "strict", '["A"]) %}{% set q = (2'), ROW),
     "choices name an argument": (make("a ||| A", "strict", '["A"], x=1'), ROW),
-    "choices speak of the choices": (
-        make("a ||| {{ answer_choices[0] }}", choices="{{ answer_choices[0] }}{{ text }} ||| B"),
-        ROW,
-    ),
     "center is wide": (make('{{ "a" | center(1000000) | length }} ||| t'), ROW),
     "indent is wide": (make('{{ "a\\nb" | indent(20000) | length }} ||| t'), ROW),
     "round has many digits": (make("{{ 2.5 | round(500) }} ||| t"), ROW),
@@ -188,6 +184,7 @@ FOUND: dict[str, tuple[Template, dict[str, Any]]] = {
         make("a ||| {{ answer_choices[0] }}", choices="{{ [text, 'b'] | join('|||') }}", truncate=True),
         ROW,
     ),
+    "a constant is too large for a float": (make("{{ 1e400 }} ||| t"), ROW),
     "a constant is cut into pieces": (make("{{ 3[1:] }}b ||| t"), ROW),
     "a nested loop target has a condition": (
         make("{% for (a, b), c in zip(zip(words, words), nums) if c > 1 %}{{ a }}{{ c }}{% endfor %} ||| t"),
@@ -218,6 +215,14 @@ OPEN: frozenset[str] = frozenset()
 def test_a_case_found_by_search_stays_settled(case):
     template, row = FOUND[case]
     assert outcome(template, row)
+
+
+def test_the_choices_of_one_row_are_not_seen_by_the_next():
+    choices = "{% if label %}{{ answer_choices[0] }}{% else %}A{{ text }}{% endif %} ||| B"
+    rows = [{"label": number % 2, "text": str(number)} for number in range(6)]
+    found = compare(make("a ||| {{ answer_choices[0] }}", choices=choices), pa.Table.from_pylist(rows))
+    assert found[1::2] == ["undefined"] * 3
+    assert [each[1] for each in found[::2]] == ["A0", "A2", "A4"]
 
 
 def test_views_and_dictionaries_of_text_are_read_like_text():

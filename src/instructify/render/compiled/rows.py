@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -136,13 +137,32 @@ def held(array: pa.Array, texts: tuple[str, ...]) -> frozenset[str]:
     kind = array.type
     if is_string(kind):
         buffer = array.buffers()[2]
-        data = b"" if buffer is None else buffer.to_pybytes()
-        return frozenset(text for text in texts if text.encode() in data)
+        return frozenset(text for text in texts if buffer is not None and _contains(buffer, text.encode()))
     if kinds.is_struct(kind):
         return frozenset().union(*(held(array.field(place), texts) for place in range(kind.num_fields)))
     if kinds.is_list(kind) or kinds.is_large_list(kind):
         return held(array.values, texts)
     return frozenset(texts) if kinds.is_nested(kind) or kinds.is_dictionary(kind) else frozenset()
+
+
+def _contains(buffer: pa.Buffer, text: bytes) -> bool:
+    """Tell whether a buffer holds some bytes, without copying it where the C library can look for itself."""
+    if _MEMMEM is None:
+        return text in buffer.to_pybytes()
+    return bool(_MEMMEM(buffer.address, buffer.size, text, len(text)))
+
+
+def _memmem() -> Any:
+    try:
+        function = ctypes.CDLL(None).memmem
+    except (AttributeError, OSError, TypeError):
+        return None
+    function.restype = ctypes.c_void_p
+    function.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
+    return function
+
+
+_MEMMEM = _memmem()
 
 
 def rows_that_hold(array: pa.Array, text: str) -> BoolArray:
