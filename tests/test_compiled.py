@@ -184,6 +184,7 @@ FOUND: dict[str, tuple[Template, dict[str, Any]]] = {
         make("a ||| {{ answer_choices[0] }}", choices="{{ [text, 'b'] | join('|||') }}", truncate=True),
         ROW,
     ),
+    "a list is the index": (make("{{ text[[]] }}a ||| t"), ROW),
     "a constant is too large for a float": (make("{{ 1e400 }} ||| t"), ROW),
     "a constant is cut into pieces": (make("{{ 3[1:] }}b ||| t"), ROW),
     "a nested loop target has a condition": (

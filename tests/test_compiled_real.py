@@ -26,14 +26,11 @@ MANIFEST = SHARED / "data" / "manifest.json"
 COMPARED, INSTALLED, SHARE = 44_374, 2_085, 0.97
 REAL_ROWS, EVERY, NULLS = 24, 7, 0.15
 
-needs_shared = (
-    pytest.mark.shared,
-    pytest.mark.skipif(
-        not (MANIFEST.is_file() and (GOLDEN / "cases.parquet").is_file()),
-        reason="the real datasets and golden renderings are not beside the checkout",
-    ),
+without_shared = pytest.mark.skipif(
+    not (MANIFEST.is_file() and (GOLDEN / "cases.parquet").is_file()),
+    reason="the real datasets and golden renderings are not beside the checkout",
 )
-needs_promptsource = pytest.mark.skipif(installed_root() is None, reason="promptsource is not installed")
+without_promptsource = pytest.mark.skipif(installed_root() is None, reason="promptsource is not installed")
 
 
 def unlike(template: Template, table: pa.Table, numbers: Any) -> list[tuple[Any, Any]]:
@@ -54,29 +51,28 @@ def needed(template: Template, table: pa.Table) -> pa.Table:
     return table.select(names or table.column_names[:1])
 
 
-class TestGolden:
-    pytestmark = needs_shared
-
-    def test_every_golden_case_renders_the_same_on_every_path(self):
-        templates = {
-            (t["dataset"], t["subset"], t["template_id"]): t
-            for t in pq.read_table(GOLDEN / "templates.parquet").to_pylist()
-        }
-        groups: dict[Any, list[pa.Table]] = defaultdict(list)
-        for case in pq.read_table(GOLDEN / "cases.parquet").to_pylist():
-            table = as_table(json.loads(case["row_json"]))
-            if table is not None:
-                key = case["dataset"], case["subset"], case["template_id"]
-                groups[key, case["truncate"], str(table.schema)].append(table)
-        compared, bad = 0, []
-        for (key, truncate, _), tables in groups.items():
-            source = templates[key]
-            template = make(source["jinja"], choices=source["answer_choices_expr"], truncate=truncate)
-            table = pa.concat_tables(tables).combine_chunks()
-            bad += [(key, *pair) for pair in unlike(template, table, np.arange(7, 7 + table.num_rows))]
-            compared += table.num_rows
-        assert bad == []
-        assert compared == COMPARED
+@pytest.mark.shared
+@without_shared
+def test_every_golden_case_renders_the_same_on_every_path():
+    templates = {
+        (t["dataset"], t["subset"], t["template_id"]): t
+        for t in pq.read_table(GOLDEN / "templates.parquet").to_pylist()
+    }
+    groups: dict[Any, list[pa.Table]] = defaultdict(list)
+    for case in pq.read_table(GOLDEN / "cases.parquet").to_pylist():
+        table = as_table(json.loads(case["row_json"]))
+        if table is not None:
+            key = case["dataset"], case["subset"], case["template_id"]
+            groups[key, case["truncate"], str(table.schema)].append(table)
+    compared, bad = 0, []
+    for (key, truncate, _), tables in groups.items():
+        source = templates[key]
+        template = make(source["jinja"], choices=source["answer_choices_expr"], truncate=truncate)
+        table = pa.concat_tables(tables).combine_chunks()
+        bad += [(key, *pair) for pair in unlike(template, table, np.arange(7, 7 + table.num_rows))]
+        compared += table.num_rows
+    assert bad == []
+    assert compared == COMPARED
 
 
 def as_table(row: dict[str, Any]) -> pa.Table | None:
@@ -114,29 +110,29 @@ def differences(table: pa.Table, templates: list[Template]) -> list[Any]:
     return bad
 
 
-class TestReal:
-    pytestmark = (*needs_shared, needs_promptsource)
+@pytest.mark.shared
+@without_shared
+@without_promptsource
+def test_real_rows_render_the_same_under_all_their_templates():
+    collection = Collection("promptsource", installed_root())
+    datasets = [d for d in json.loads(MANIFEST.read_text())["datasets"] if d["promptsource"]]
+    bad, seen = [], 0
+    for dataset in datasets:
+        file = MANIFEST.parent / next(iter(dataset["splits"].values()))["file"]
+        table = pq.read_table(file)
+        if dataset["name"] == "trec":
+            table = table.rename_columns(["text", "label_coarse", "label_fine"])
+        table = table.take(np.arange(0, min(table.num_rows, REAL_ROWS * EVERY), EVERY))
+        templates = collection.templates(dataset["name"], False)
+        assert templates
+        seen += len(templates)
+        bad += differences(table, templates)
+    assert bad == []
+    assert len(datasets) >= 5
+    assert seen >= 50
 
-    def test_real_rows_render_the_same_under_all_their_templates(self):
-        collection = Collection("promptsource", installed_root())
-        datasets = [d for d in json.loads(MANIFEST.read_text())["datasets"] if d["promptsource"]]
-        bad, seen = [], 0
-        for dataset in datasets:
-            file = MANIFEST.parent / next(iter(dataset["splits"].values()))["file"]
-            table = pq.read_table(file)
-            if dataset["name"] == "trec":
-                table = table.rename_columns(["text", "label_coarse", "label_fine"])
-            table = table.take(np.arange(0, min(table.num_rows, REAL_ROWS * EVERY), EVERY))
-            templates = collection.templates(dataset["name"], False)
-            assert templates
-            seen += len(templates)
-            bad += differences(table, templates)
-        assert bad == []
-        assert len(datasets) >= 5
-        assert seen >= 50
 
-
-@needs_promptsource
+@without_promptsource
 def test_nearly_all_installed_templates_compile():
     collection = Collection("promptsource", installed_root())
     templates = [t for name in collection.datasets() for t in collection.templates(name, False)]

@@ -134,7 +134,7 @@ def make_shard(task: ShardTask) -> Shard:
             writer.write_table(table)
 
     with timed(seconds, "write"):
-        record = write_file(task.staging, task.path, write, meta)
+        record = write_file(task.staging, task.path, write, meta, flush=False)
     return Shard(task.task, names, record, is_new=True, seconds=seconds)
 
 

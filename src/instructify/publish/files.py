@@ -68,20 +68,27 @@ class FileSum:
 
 
 def write_file(
-    staging: Path, relative: str, write: Callable[[BinaryIO], None], meta: Mapping[str, Any]
+    staging: Path,
+    relative: str,
+    write: Callable[[BinaryIO], None],
+    meta: Mapping[str, Any],
+    *,
+    flush: bool = True,
 ) -> FileRecord:
     """Stage one file, whatever was there before, and return its record.
 
-    `write` gets a binary file that can be written in order only. Raises InstructifyError if the disk
-    refuses; then no file that is cut short has the name `relative`.
+    `write` gets a binary file that can be written in order only. Without `flush` the disk may take its time:
+    after a power failure the file may be torn, which `find_file` sees by its hash. Raises InstructifyError if
+    the disk refuses; then no file that is cut short has the name `relative`.
     """
     target = _inside(staging, relative)
     sidecar = _sidecar(staging, relative)
-    size, sha256 = _write_durably(staging, target, write)
+    size, sha256 = _write_whole(staging, target, write, flush)
     described = seal({"path": relative, "bytes": size, "sha256": sha256, "meta": dict(meta)}, _SEAL)
-    write_bytes(staging, sidecar, described)
-    with io_errors(target, "write", RERUN):
-        sync_directory(target.parent)
+    write_bytes(staging, sidecar, described, flush=flush)
+    if flush:
+        with io_errors(target, "write", RERUN):
+            sync_directory(target.parent)
     return FileRecord(relative, size, sha256, dict(meta))
 
 
@@ -107,15 +114,16 @@ def find_file(staging: Path, relative: str) -> FileRecord | None:
     return None
 
 
-def write_bytes(staging: Path, target: Path, data: bytes) -> None:
-    """Put a small file in its place in one step, flushed to the disk."""
+def write_bytes(staging: Path, target: Path, data: bytes, *, flush: bool = True) -> None:
+    """Put a small file in its place in one step, flushed to the disk unless told otherwise."""
 
     def write(file: BinaryIO) -> None:
         file.write(data)
 
-    _write_durably(staging, target, write)
-    with io_errors(target, "write", RERUN):
-        sync_directory(target.parent)
+    _write_whole(staging, target, write, flush)
+    if flush:
+        with io_errors(target, "write", RERUN):
+            sync_directory(target.parent)
 
 
 def sum_file(path: Path) -> FileSum:
@@ -220,7 +228,9 @@ class _Sink(io.RawIOBase):
         return self._digest.hexdigest()
 
 
-def _write_durably(staging: Path, target: Path, write: Callable[[BinaryIO], None]) -> tuple[int, str]:
+def _write_whole(
+    staging: Path, target: Path, write: Callable[[BinaryIO], None], flush: bool
+) -> tuple[int, str]:
     temporary = staging / TEMPORARY / f"{os.getpid()}-{uuid.uuid4().hex}"
     with io_errors(target, "write", RERUN):
         temporary.parent.mkdir(parents=True, exist_ok=True)
@@ -231,7 +241,8 @@ def _write_durably(staging: Path, target: Path, write: Callable[[BinaryIO], None
         write(cast("BinaryIO", sink))
         with io_errors(target, "write", RERUN):
             file.flush()
-            os.fsync(file.fileno())
+            if flush:
+                os.fsync(file.fileno())
             file.close()
             os.replace(temporary, target)  # noqa: PTH105 - one name for every rename that must be atomic
     except BaseException:
