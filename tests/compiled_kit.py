@@ -9,6 +9,7 @@ import random
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -44,9 +45,12 @@ def make(
     return Template("d", "t", dialect, body, choices, rationale, truncate=truncate)
 
 
+_reference = lru_cache(maxsize=64)(ReferenceTemplate)
+
+
 def outcomes_by_reference(template: Template, table: pa.Table, numbers: I64, key: Key = KEY) -> list[Outcome]:
     """Return what the reference and the row checks make of every row."""
-    reference = ReferenceTemplate(template)
+    reference = _reference(template)
     outcomes: list[Outcome] = []
     for row, number in zip(table.to_pylist(), numbers.tolist(), strict=True):
         try:

@@ -184,6 +184,18 @@ FOUND: dict[str, tuple[Template, dict[str, Any]]] = {
         make("a ||| {{ answer_choices[0] }}", choices="{{ [text, 'b'] | join('|||') }}", truncate=True),
         ROW,
     ),
+    "a joined list of expressions gives the choices": (
+        make("a ||| {{ answer_choices[0] }}", choices="{{ [text, 'b'] | join('|||') }}"),
+        ROW,
+    ),
+    "a name is set after a loop reads it": (
+        make("{% for w in words %}{{ text }}{{ w }}{% endfor %}{% set text = 'q' %}{{ text }} ||| t"),
+        ROW,
+    ),
+    "a name is set in a block after a loop reads it": (
+        make("{% for w in words %}{{ text }}{{ w }}{% endfor %}{% set text %}q{% endset %} ||| t"),
+        ROW,
+    ),
     "a list is the index": (make("{{ text[[]] }}a ||| t"), ROW),
     "a constant is too large for a float": (make("{{ 1e400 }} ||| t"), ROW),
     "a constant is cut into pieces": (make("{{ 3[1:] }}b ||| t"), ROW),
@@ -200,19 +212,9 @@ FOUND: dict[str, tuple[Template, dict[str, Any]]] = {
         ROW,
     ),
 }
-OPEN: frozenset[str] = frozenset()
-"""Found and not yet mended."""
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        pytest.param(
-            case, marks=pytest.mark.xfail(strict=True, reason="not mended yet") if case in OPEN else ()
-        )
-        for case in FOUND
-    ],
-)
+@pytest.mark.parametrize("case", FOUND)
 def test_a_case_found_by_search_stays_settled(case):
     template, row = FOUND[case]
     assert outcome(template, row)

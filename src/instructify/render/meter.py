@@ -25,13 +25,13 @@ MAX_TEXT = 4_000_000
 MAX_BITS = 16_384
 """Most bits in an integer that a template computes."""
 MAX_RANGE = 100_000
-SMALL_BITS, BIG_INTEGER, TUPLE = 60, 100, 100
-"""Integers of up to 60 bits have hashes of their own; larger ones and tuples can be made to collide in
-dictionaries, where each then meets all the others, so they cost 100 each."""
+SMALL_BITS, BIG_INTEGER, TUPLE = 64, 100, 100
+"""Integers of up to 64 bits share their hash with few others; larger ones and tuples can be made to collide
+in dictionaries, where each then meets all the others, so they cost 100 each."""
 MAX_EXPONENT = 10_000
 
-VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
-_NESTING = (list, tuple, dict, *VIEWS)
+VIEWS: tuple[type[Any], ...] = (type({}.keys()), type({}.values()), type({}.items()))
+NESTING: tuple[type[Any], ...] = (list, tuple, dict, *VIEWS)
 _ATOMS = (str, int, float, bool, type(None), Undefined)
 _PRINTABLE: tuple[type, ...] = (
     *_ATOMS,
@@ -98,7 +98,7 @@ class Meter:
             self._integer(value)
         elif isinstance(value, range):
             self.spend(len(value))
-        elif isinstance(value, _NESTING):
+        elif isinstance(value, NESTING):
             self._walk(value)
         elif isinstance(value, decimal.Decimal) and abs(value.adjusted()) > MAX_EXPONENT:
             over("a number of too many digits")
@@ -127,7 +127,7 @@ class Meter:
                     self.text(len(item))
                 elif isinstance(item, int):
                     self._integer(item)
-                elif isinstance(item, _NESTING):
+                elif isinstance(item, NESTING):
                     stack.append(item)
                 elif not isinstance(item, _PRINTABLE):
                     raise RowError("unprintable", f"a {type(item).__name__} in a list has no text of its own")

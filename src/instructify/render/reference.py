@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -101,7 +102,9 @@ class ReferenceTemplate:
         self._mutates = any(
             node.attr in MUTATORS for tree in trees for node in tree.find_all(nodes.Getattr)
         ) or any(
-            isinstance(node.arg, nodes.Const) and node.arg.value in MUTATORS
+            isinstance(node.arg, nodes.Const)
+            and isinstance(node.arg.value, str)
+            and node.arg.value in MUTATORS
             for tree in trees
             for node in tree.find_all(nodes.Getitem)
         )
@@ -173,6 +176,8 @@ class ReferenceTemplate:
     def _rendered(self, parts: tuple[str, ...], choices: Choices | None, rationale: str | None) -> Rendered:
         meter = self._env.meter
         frozen = None if choices is None else tuple(choices)
+        if not all(map(rewrite.is_encodable, (*parts, *(frozen or ()), rationale or ""))):
+            raise RowError("unprintable", "half of a character is printed")
         return Rendered(parts, frozen, rationale, meter.unlabelled, meter.none_printed)
 
     def _pieces(self, compiled: JinjaTemplate, values: dict[str, Any]) -> list[str]:
@@ -210,7 +215,9 @@ class ReferenceTemplate:
 
     def _compile(self, tree: nodes.Template, filename: str) -> JinjaTemplate:
         try:
-            code = self._env.compile(tree, filename=filename)
+            with warnings.catch_warnings():  # Python has its own opinion of {{ 3[1:] }}
+                warnings.simplefilter("ignore")
+                code = self._env.compile(tree, filename=filename)
             assert isinstance(code, CodeType)  # noqa: S101  (what compile returns unless raw=True)
             return self._env.template_class.from_code(self._env, code, dict(self._env.globals))
         except TemplateSyntaxError as error:
@@ -239,6 +246,14 @@ class ReferenceTemplate:
             if message.startswith(f"No {word} named "):
                 guess = nearest(message.split("'")[1], [name for name in known if name[0] != "_"])
         return Problem(message, f"{self.template.origin or self.template.name}:{line}", nearest=guess)
+
+
+def _may_mutate(node: nodes.Node) -> bool:
+    """Tell whether a node names a method that changes its owner."""
+    if isinstance(node, nodes.Getattr):
+        return node.attr in MUTATORS
+    key = node.arg.value if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const) else None
+    return isinstance(key, str) and key in MUTATORS
 
 
 def _explain(error: Exception) -> str:

@@ -28,6 +28,14 @@ REFUSED: dict[type[nodes.Node], str] = {
 TICK, TESTED, WEIGHED, CONCAT, INDEX, CUT = "_tick", "_tested", "_weighed", "_concat", "_index", "_cut"
 
 
+def is_encodable(text: str) -> bool:
+    """Tell whether a text can be written: a lone surrogate, half of a character, cannot."""
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:
+        return False
+
+
 def check_size(tree: nodes.Template, where: str) -> None:
     """Raise InstructifyError for a tree so large that compiling it would take long."""
     if sum(1 for _ in tree.find_all(nodes.Node)) > MAX_NODES:
@@ -49,6 +57,11 @@ def guard(tree: nodes.Template, where: str, place: Callable[[int], str]) -> None
         Problem(f"no filter is called {node.name!r}", place(node.lineno))
         for node in tree.find_all((nodes.Filter, nodes.Test))
         if node.name.startswith("_")
+    ]
+    problems += [
+        Problem("a text in the template holds half a character", place(node.lineno))
+        for node in tree.find_all(nodes.Const)
+        if isinstance(node.value, str) and not is_encodable(node.value)
     ]
     if problems:
         raise InstructifyError(*problems)

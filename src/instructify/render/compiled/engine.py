@@ -55,7 +55,7 @@ class BatchTemplate:
         """Render every row of a batch; draws depend on `key` and the rows' absolute numbers."""
         settled = Settled()
         protected = self.template.dialect == "promptsource"
-        if self.refusal is not None or (protected and rows.has_protector):
+        if self.refusal is not None:
             self._settle_by_reference(rows, key, range(len(rows)), settled)
             return put_together([], settled, None, 0)
         made = self._kernels(rows, key)
@@ -80,7 +80,7 @@ class BatchTemplate:
             return None
         try:
             return vectors(rows, key, self._prepared)
-        except (NotVector, pa.ArrowException) as refusal:
+        except (NotVector, pa.ArrowException, OverflowError, TypeError, ValueError) as refusal:
             self._kernel_failures += 1
             self.kernel_refusal = str(refusal)
             return None
@@ -97,7 +97,11 @@ class BatchTemplate:
         """Return the rows at `indices` that the generated function decides; the others are settled here."""
         prepared = self._prepared
         part = rows.take(indices)
-        listed = self._python.run(part, key)
+        try:
+            listed = self._python.run(part, key)
+        except CannotCompile:  # for columns such as these
+            self._settle_by_reference(rows, key, indices.tolist(), settled)
+            return Columns(indices[:0], [], [], None, None, None)
         sure = listed.sure(prepared.varying, bool(listed.labels), prepared.has_rationale)
         for row, rendered in listed.doubtful.items():
             if rendered is None:

@@ -7,12 +7,15 @@ to the reference renderer, which alone decides what a failing row is called.
 
 from __future__ import annotations
 
+import keyword
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, cast
 
 from jinja2 import nodes
+from jinja2.idtracking import VAR_LOAD_RESOLVE, VAR_LOAD_UNDEFINED, Symbols
 
 from instructify.render.compiled.trees import (
     DRAWS,
@@ -20,19 +23,22 @@ from instructify.render.compiled.trees import (
     Step,
     assigned,
     draws_conditionally,
+    has_tuples,
     is_constant,
     loop_attributes,
+    mutates,
     path_of,
 )
 from instructify.render.meter import WORK_LIMIT
 from instructify.render.rewrite import CUT
 from instructify.render.sandbox import GLOBALS, METHODS
 
+CHANGING = frozenset({"append", "update", "pop"})
 ALLOWED_METHODS = frozenset().union(*METHODS.values()) - {"format"}
 MAX_TURNS = 20_000
 COMPARE = {"eq": "==", "ne": "!=", "lt": "<", "lteq": "<=", "gt": ">", "gteq": ">=", "in": "in"}
 COMPARE["notin"] = "not in"
-BINARY = {nodes.Sub: "-", nodes.Div: "/", nodes.FloorDiv: "//", nodes.Add: "add", nodes.Mul: "mul"}
+BINARY = {nodes.Sub: "sub", nodes.Div: "/", nodes.FloorDiv: "//", nodes.Add: "add", nodes.Mul: "mul"}
 BINARY[nodes.Mod] = "mod"
 LOOP_PLAIN = {"index0": "{i}", "index": "({i} + 1)", "first": "({i} == 0)"}
 LOOP_SIZED = {
@@ -67,9 +73,10 @@ class Generated:
 
 @dataclass(slots=True)
 class _Scope:
-    """Names assigned in one Jinja frame, and the Python variables they live in."""
+    """Names assigned in one Jinja frame, the Python variables they live in, and Jinja's own view of them."""
 
     parent: _Scope | None
+    symbols: Symbols
     variables: dict[str, str] = field(default_factory=dict)
     loop: tuple[str, str] | None = None
 
@@ -86,57 +93,68 @@ class _Writer:
     def __init__(self, steps: Sequence[Step], shape: Shape, given: frozenset[str]) -> None:
         self._steps = steps
         self._shape = shape
-        self._given = given | {step.then.partition(" ")[0] for step in steps if step.then}
+        self._given = given
         self._lines: list[str] = []
         self._columns: dict[tuple[str, ...], str] = {}
         self._constants: dict[str, Any] = {}
         self._undefined: dict[str, str] = {}
         self._count = 0
         self._draws = 0
+        loops = [loop for step in steps for loop in step.tree.find_all(nodes.For)]
+        self._turn = max((sum(1 for _ in loop.find_all(nodes.Node)) for loop in loops), default=0)
+        self._price = 200 if any(has_tuples(step.tree) for step in steps) else 40
+        self._growth = f"if it * state.grown > {(WORK_LIMIT << 3) // max(1, self._turn)}: raise Slow"
         self._dynamic_draws = any(draws_conditionally(step.tree) for step in steps)
 
     def write(self, finish: Sequence[str]) -> Generated:
+        given = self._given
         for step in self._steps:
+            self._given = frozenset() if step.makes_choices else given
             if isinstance(step.tree, nodes.Template):
                 self._block(step)
             else:
-                self._lines.append(f"{step.result} = {self.expression(step.tree, _Scope(None))}")
+                self._lines.append(f"{step.result} = {self.expression(step.tree, _Scope(None, Symbols()))}")
             if step.then:
                 self._lines.append(step.then)
         first = ["it = 0"] if any("it += 1" in line for line in self._lines) else []
-        if any("grown(" in line or "add(" in line or "mul(" in line for line in self._lines):
+        if any(name in line for line in self._lines for name in ("grown(", "add(", "mul(", "changed(")):
             first.append("state.grown = 0")
+        else:
+            self._lines = [line for line in self._lines if line.strip() != self._growth]
         if self._dynamic_draws:
             first.append("state.drawn = 0")
-        last = self._budget() if first else []
+        turns, last = self._budget() if first else ("", [])
         inner = "\n".join("            " + line for line in [*first, *self._lines, *last, *finish])
         columns = tuple(self._columns)
         inputs = [*(self._columns[path] for path in columns), *(f"draw{n}" for n in range(self._draws))]
         source = (
-            f"def run(ROWS, SIZE, state, slow, add_0, add_1, add_choices, add_rationale, odd):\n"
+            f"def run(ROWS, SIZE, state, slow, add_0, add_1, add_choices, add_rationale, odd):\n{turns}"
             f"    for i, {''.join(name + ', ' for name in inputs)}in ROWS:\n        try:\n{inner}\n"
             f"        except Exception:\n            slow(i, state)\n"
             f"        if state.flagged:\n            state.note(i)\n"
         )
         return Generated(source, columns, self._constants, self._draws)
 
-    def _budget(self) -> list[str]:
-        """Return the line that hands a row to the reference when it might spend its budget there."""
+    def _budget(self) -> tuple[str, list[str]]:
+        """Return the lines that hand a row to the reference when it might spend its budget there.
+
+        The first stands before all rows: no row may take more loop turns than the budget has room for.
+        """
         every = sum(1 for step in self._steps for _ in step.tree.find_all(nodes.Node))
-        loops = [loop for step in self._steps for loop in step.tree.find_all(nodes.For)]
-        largest = max((sum(1 for _ in loop.find_all(nodes.Node)) for loop in loops), default=0)
-        turns = f"{every} + it * {largest}" if loops else str(every)
-        return [f"if ({turns}) * (40 + ((SIZE + state.grown) >> 3)) > {WORK_LIMIT}: raise Slow"]
+        turns = f"{every} + it * {self._turn}" if self._turn else str(every)
+        room = f"{WORK_LIMIT} // ({self._price} + (SIZE >> 3))"
+        first = f"    TURNS = min({MAX_TURNS}, ({room} - {every}) // {self._turn})\n" if self._turn else ""
+        return first, [
+            f"if ({turns}) * ({self._price} + ((SIZE + state.grown) >> 3)) > {WORK_LIMIT}: raise Slow"
+        ]
 
     # statements
 
     def _block(self, step: Step) -> None:
         assert isinstance(step.tree, nodes.Template)  # noqa: S101  (the caller asked)
-        scope = _Scope(None)
-        for name in sorted(assigned(step.tree.body)):
-            initial = self._free(name)
-            scope.variables[name] = self._fresh("v")
-            self._lines.append(f"{scope.variables[name]} = {initial}")
+        scope = _Scope(None, Symbols())
+        scope.symbols.analyze_node(step.tree)
+        self._declare(assigned(step.tree.body), scope, "")
         out = _Output(self, step.result)
         for node in step.tree.body:
             if isinstance(node, nodes.Output) and step.after_cut:
@@ -174,6 +192,20 @@ class _Writer:
             else:
                 self._refuse(f"the statement {type(node).__name__}", node)
 
+    def _declare(self, names: Iterable[str], scope: _Scope, indent: str) -> None:
+        """Bind names that a frame assigns to what they are before that, as Jinja's analysis has it."""
+        for name in sorted(names):
+            target = scope.symbols.find_ref(name)
+            kind, _ = scope.symbols.loads.get(target, (VAR_LOAD_UNDEFINED, None)) if target else (None, None)
+            if kind == VAR_LOAD_UNDEFINED:
+                before = self._undefined_name(name)
+            elif kind == VAR_LOAD_RESOLVE or scope.parent is None:
+                before = self._free(name)
+            else:
+                before = self._name(name, scope.parent)
+            scope.variables[name] = self._fresh("v")
+            self._emit(indent, f"{scope.variables[name]} = {before}")
+
     def _if(self, node: nodes.If, scope: _Scope, out: _Output, indent: str) -> None:
         out.pause(indent)
         self._emit(indent, f"if {self.expression(node.test, scope)}:")
@@ -195,13 +227,16 @@ class _Writer:
             self._refuse("a recursive loop", node)
         out.pause(indent)
         used = loop_attributes(node)
-        inner = _Scope(scope)
+        inner = _Scope(scope, Symbols(scope.symbols))
+        inner.symbols.analyze_node(node, for_branch="body")
         items, position = self._fresh("items"), self._fresh("n")
         iterable = self.expression(node.iter, scope)
         target = self._target(node.target, inner)
         if node.test is not None:
             iterable = self._filtered(node, inner, target, iterable)
         sized = bool(used & LOOP_SIZED.keys())
+        if sized and mutates(node):
+            self._refuse("a loop that changes lists and asks for its own length", node)
         self._emit(indent, f"{items} = {f'list({iterable})' if sized else iterable}")
         if node.else_:
             self._emit(indent, f"{position} = -1")
@@ -211,20 +246,17 @@ class _Writer:
             self._emit(indent, f"for {target} in {items}:")
         deeper = indent + "    "
         self._emit(deeper, "it += 1")
-        self._emit(deeper, f"if it > {MAX_TURNS}: raise Slow")
+        self._emit(deeper, "if it > TURNS: raise Slow")
+        self._emit(deeper, self._growth)
         inner.loop = (position, items)
-        for name in sorted(assigned(node.body) - inner.variables.keys()):
-            outer = self._name(name, scope)
-            inner.variables[name] = self._fresh("v")
-            self._emit(deeper, f"{inner.variables[name]} = {outer}")
+        self._declare(assigned(node.body) - inner.variables.keys(), inner, deeper)
         self._statements(node.body, inner, out, deeper)
         out.pause(deeper)
         if node.else_:
             self._emit(indent, f"if {position} < 0:")
-            other = _Scope(scope)
-            for name in sorted(assigned(node.else_)):
-                other.variables[name] = self._fresh("v")
-                self._emit(deeper, f"{other.variables[name]} = {self._name(name, scope)}")
+            other = _Scope(scope, Symbols(scope.symbols))
+            other.symbols.analyze_node(node, for_branch="else")
+            self._declare(assigned(node.else_), other, deeper)
             self._branch(node.else_, other, out, indent)
 
     def _filtered(self, node: nodes.For, inner: _Scope, target: str, iterable: str) -> str:
@@ -232,10 +264,7 @@ class _Writer:
         assert test is not None  # noqa: S101  (the caller asked)
         if any(isinstance(name, nodes.Name) and name.name == "loop" for name in test.find_all(nodes.Name)):
             self._refuse("loop in the condition of a loop", node)
-        flat = target.strip("()").split(", ") if target.startswith("(") else [target]
-        tuple_text = "(" + ", ".join(flat) + ("," if len(flat) == 1 else "") + ")"
-        value = target if not target.startswith("(") else tuple_text
-        return f"[{value} for {target} in {iterable} if {self.expression(test, inner)}]"
+        return f"[{target} for {target} in {iterable} if {self.expression(test, inner)}]"
 
     def _target(self, target: nodes.Node, scope: _Scope) -> str:
         if isinstance(target, nodes.Name):
@@ -262,10 +291,9 @@ class _Writer:
     def _assign_block(self, node: nodes.AssignBlock, scope: _Scope, out: _Output, indent: str) -> None:
         out.pause(indent)
         result = self._fresh("block")
-        inner = _Scope(scope)
-        for name in sorted(assigned(node.body)):
-            inner.variables[name] = self._fresh("v")
-            self._emit(indent, f"{inner.variables[name]} = {self._name(name, scope)}")
+        inner = _Scope(scope, Symbols(scope.symbols))
+        inner.symbols.analyze_node(node)
+        self._declare(assigned(node.body), inner, indent)
         captured = _Output(self, result)
         self._emit(indent, f"{captured.parts} = []")
         captured.started = True
@@ -289,6 +317,8 @@ class _Writer:
     def _x_Const(self, node: nodes.Const, scope: _Scope) -> str:  # noqa: N802  (Jinja's node names)
         value = node.value
         if isinstance(value, float):
+            if not math.isfinite(value):
+                self._refuse("a number too large to write", node)
             return self._constant(value)
         return repr(value) if not isinstance(value, int) or value >= 0 else f"({value!r})"
 
@@ -296,19 +326,21 @@ class _Writer:
         return repr(node.data)
 
     def _x_Name(self, node: nodes.Name, scope: _Scope) -> str:  # noqa: N802
-        if node.name == "loop" and self._loop(scope) is not None:
-            self._refuse("the loop variable as a value", node)
+        if node.name == "self" or (node.name == "loop" and self._loop(scope) is not None):
+            self._refuse(f"the name {node.name} as a value", node)
         return self._name(node.name, scope)
 
     def _x_List(self, node: nodes.List, scope: _Scope) -> str:  # noqa: N802
-        return "[" + ", ".join(self.expression(item, scope) for item in node.items) + "]"
+        text = "[" + ", ".join(self.expression(item, scope) for item in node.items) + "]"
+        return text if all(map(is_constant, node.items)) else f"grown(state, {text})"
 
     def _x_Tuple(self, node: nodes.Tuple, scope: _Scope) -> str:  # noqa: N802
-        return "(" + "".join(self.expression(item, scope) + ", " for item in node.items) + ")"
+        text = "(" + "".join(self.expression(item, scope) + ", " for item in node.items) + ")"
+        return text if all(map(is_constant, node.items)) else f"grown(state, {text})"
 
     def _x_Dict(self, node: nodes.Dict, scope: _Scope) -> str:  # noqa: N802
         pairs = [f"{self.expression(p.key, scope)}: {self.expression(p.value, scope)}" for p in node.items]
-        return "{" + ", ".join(pairs) + "}"
+        return "grown(state, {" + ", ".join(pairs) + "})" if pairs else "{}"
 
     def _x_And(self, node: nodes.And, scope: _Scope) -> str:  # noqa: N802
         return f"({self.expression(node.left, scope)} and {self.expression(node.right, scope)})"
@@ -381,7 +413,7 @@ class _Writer:
         if node.name == "string" and not node.args and not node.kwargs:
             return self._as_text(node.node, scope)
         args = [self.expression(node.node, scope), *(self.expression(arg, scope) for arg in node.args)]
-        args += [f"{pair.key}={self.expression(pair.value, scope)}" for pair in node.kwargs]
+        args += [f"{self._key(pair)}={self.expression(pair.value, scope)}" for pair in node.kwargs]
         return (
             f"filter_{node.name}({', '.join(args)})"
             if node.name not in _GROWING
@@ -392,23 +424,30 @@ class _Writer:
         if node.dyn_args is not None or node.dyn_kwargs is not None:
             self._refuse(f"the test {node.name} used so", node)
         args = [self.expression(node.node, scope), *(self.expression(arg, scope) for arg in node.args)]
-        args += [f"{pair.key}={self.expression(pair.value, scope)}" for pair in node.kwargs]
+        args += [f"{self._key(pair)}={self.expression(pair.value, scope)}" for pair in node.kwargs]
         return f"test_{node.name}({', '.join(args)})"
 
     def _x_Call(self, node: nodes.Call, scope: _Scope) -> str:  # noqa: N802
         if node.dyn_args is not None or node.dyn_kwargs is not None:
             self._refuse("a call with * or **", node)
         args = [self.expression(arg, scope) for arg in node.args]
-        args += [f"{pair.key}={self.expression(pair.value, scope)}" for pair in node.kwargs]
+        args += [f"{self._key(pair)}={self.expression(pair.value, scope)}" for pair in node.kwargs]
         called = node.node
         if isinstance(called, nodes.Name):
-            if called.name not in GLOBALS or self._is_bound(called.name, scope):
+            shadowed = self._is_bound(called.name, scope) or called.name in self._shape.names
+            if called.name not in GLOBALS or shadowed:
                 self._refuse(f"a call of {called.name}", node)
             if called.name in ("cycler", "joiner"):
                 self._refuse(f"the global {called.name}", node)
             return f"global_{called.name}({', '.join(args)})"
         if not isinstance(called, nodes.Getattr) or called.attr not in ALLOWED_METHODS:
             self._refuse("a call of something computed", node)
+        if called.attr in CHANGING:
+            given = ["state", self.expression(called.node, scope), repr(called.attr), *args]
+            return f"changed({', '.join(given)})"
+        if called.attr == "replace":
+            given = [self.expression(called.node, scope), *args]
+            return f"grown(state, filter_replace({', '.join(given)}))"
         text = f"owner({self.expression(called.node, scope)}).{called.attr}({', '.join(args)})"
         return f"grown(state, {text})" if called.attr in _GROWING_METHODS else text
 
@@ -468,6 +507,9 @@ class _Writer:
             return self._input((name,))
         if name in GLOBALS:
             return f"global_{name}"
+        return self._undefined_name(name)
+
+    def _undefined_name(self, name: str) -> str:
         if name not in self._undefined:
             self._undefined[name] = f"undefined{len(self._undefined)}"
             self._constants[self._undefined[name]] = UndefinedName(name)
@@ -484,6 +526,11 @@ class _Writer:
         return None
 
     # small things
+
+    def _key(self, pair: nodes.Keyword | nodes.Pair) -> str:
+        if keyword.iskeyword(str(pair.key)):
+            self._refuse("an argument with the name of a Python word", pair)
+        return str(pair.key)
 
     def _constant(self, value: Any) -> str:
         name = f"k{len(self._constants)}"
@@ -554,7 +601,7 @@ class _Output:
         self._writer._lines.insert(0, f"{self.parts} = []")
 
 
-_GROWING = frozenset({"join", "replace", "indent", "center", "format", "tojson", "list", "batch"})
+_GROWING = frozenset({"int", "join", "replace", "indent", "center", "format", "tojson", "list", "batch"})
 _GROWING_METHODS = frozenset({"join", "replace", "center", "ljust", "rjust", "zfill", "expandtabs"})
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from jinja2 import nodes
 
 from instructify.render import rewrite
+from instructify.render.compiled.limits import check_limits
 from instructify.render.compiled.trees import CannotCompile, Step, mutates, paths
 from instructify.render.reference import PIPES, TRUNCATION
 from instructify.render.sandbox import Sandbox
@@ -47,6 +48,8 @@ def prepare(template: Template, env: Sandbox) -> Prepared:
     if template.rationale is not None:
         steps.append(Step(env.parse(template.rationale), "rationale"))
     steps.append(Step(body, "prompt", after_cut="target") if strict else Step(body, "body"))
+    for step in steps:
+        check_limits(step.tree)
     return Prepared(
         strict,
         tuple(steps),
@@ -71,15 +74,23 @@ def _choice_steps(template: Template, env: Sandbox) -> list[Step]:
         return [*steps[:-1], Step(steps[-1].tree, steps[-1].result, last)] if steps else []
     if template.dialect == "promptsource":
         return [Step(env.parse(choices), "chosen", "answer_choices = split_choices(chosen)")]
-    tree = env.parse("{{ " + choices + " }}")
-    output = tree.body[0]
-    if not isinstance(output, nodes.Output) or len(tree.body) != 1 or len(output.nodes) != 1:
+    kept = env.parse(f"{{% set _ = keep({choices}) %}}").body[0]
+    call = kept.node if isinstance(kept, nodes.Assign) else None
+    if (
+        not isinstance(call, nodes.Call)
+        or len(call.args) != 1
+        or call.kwargs
+        or call.dyn_args
+        or call.dyn_kwargs
+    ):
         raise CannotCompile("answer_choices is more than one expression", 1)
-    return [Step(output.nodes[0], "chosen", "answer_choices = listed(chosen)")]
+    return [Step(call.args[0], "chosen", "answer_choices = listed(chosen)")]
 
 
 def _constant_choices(template: Template, steps: list[Step]) -> tuple[str, ...] | None:
     """Return the answer choices if they are plain text, else None."""
+    if template.choices == ():
+        return ()
     texts = [_plain_text(step.tree) for step in steps]
     known = [text for text in texts if text is not None]
     if not steps or len(known) != len(texts):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -14,12 +16,14 @@ from instructify.render.compiled.prepare import Prepared
 from instructify.render.compiled.result import Columns
 from instructify.render.compiled.rows import Path, Rows
 from instructify.render.compiled.runtime import State, namespace_for
+from instructify.render.compiled.trees import CannotCompile
 from instructify.render.meter import WORK_LIMIT, Choices
-from instructify.render.reference import Rendered
-from instructify.render.sandbox import Sandbox
+from instructify.render.reference import PROTECTOR, Rendered
+from instructify.render.sandbox import GLOBALS, Sandbox
 
 STRICT_FINISH = ("add_0(prompt.strip())", "add_1(target.strip())")
 PROMPTSOURCE_FINISH = (
+    f"if {PROTECTOR!r} in body: raise Slow",
     "parts = body.split('|||')",
     "if len(parts) == 2:",
     "    add_0(parts[0].strip())",
@@ -76,7 +80,7 @@ class PythonTemplate:
         self._functions: dict[
             tuple[frozenset[str], tuple[tuple[Path, bool], ...]], tuple[Any, Generated]
         ] = {}
-        self._generate(Shape(frozenset(path[0] for path in prepared.paths), {}))
+        self._generate(Shape(frozenset(path[0] for path in prepared.paths) - GLOBALS, {}))
 
     def run(self, rows: Rows, key: Key) -> Listed:
         """Render every row that the function can."""
@@ -171,9 +175,18 @@ class PythonTemplate:
         if profile not in self._functions:
             generated = self._generate(Shape(rows.names, dict(readable)))
             names = {**self._names, **self._bound(generated)}
-            exec(compile(generated.source, self._file, "exec"), names)  # noqa: S102  (text of our own making)
+            exec(self._code(generated.source), names)  # noqa: S102  (text of our own making)
             self._functions[profile] = names["run"], generated
         return self._functions[profile]
+
+    def _code(self, source: str) -> CodeType:
+        """Return compiled text; raises CannotCompile where Python has limits that Jinja has not."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return compile(source, self._file, "exec")
+        except (SyntaxError, MemoryError, RecursionError, ValueError) as error:
+            raise CannotCompile(f"Python refuses its text: {error}", 1) from error
 
     def _generate(self, shape: Shape) -> Generated:
         prepared = self._prepared

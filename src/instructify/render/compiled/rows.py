@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from instructify.keys import I64
-from instructify.render.reference import PIPES, PROTECTOR
+from instructify.render.reference import PIPES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,11 +22,11 @@ class Rows:
     """Rows of one source with their absolute row numbers; columns are decoded when first asked for."""
 
     def __init__(self, table: pa.Table, numbers: I64) -> None:
-        self.table = table
+        self.table = _without_views(table)
         self.numbers = numbers
         self._arrays: dict[Path, pa.Array | None] = {}
         self._lists: dict[Path, list[Any]] = {}
-        self._held: dict[str, frozenset[str]] = {}
+        self._held: dict[str, bool] = {}
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -79,32 +79,29 @@ class Rows:
     @cached_property
     def with_bars(self) -> BoolArray:
         """Whether a top-level string of the row holds |||."""
-        strings = [name for name in self.table.column_names if is_string(self.table.schema.field(name).type)]
-        return self._rows_with(PIPES, strings)
+        arrays = ((name, self.array((name,))) for name in self.table.column_names)
+        return self._rows_with(
+            PIPES, [name for name, array in arrays if array is not None and is_string(array.type)]
+        )
 
     @cached_property
     def with_bar(self) -> BoolArray:
         """Whether any string of the row, at any depth, holds a single |."""
         return self._rows_with("|", self.table.column_names)
 
-    @cached_property
-    def has_protector(self) -> bool:
-        """Whether any string, at any depth, holds what promptsource puts in place of |||."""
-        return any(PROTECTOR in self._found(name) for name in self.table.column_names)
-
     def _rows_with(self, text: str, names: list[str]) -> BoolArray:
         found = np.zeros(len(self), bool)
         for name in names:
             array = self.array((name,))
-            if array is not None and "|" in self._found(name):
+            if array is not None and self._has_bar(name):
                 found |= rows_that_hold(array, text)
         return found
 
-    def _found(self, name: str) -> frozenset[str]:
-        """Return which of | and the protector a column may hold; its text is looked through once."""
+    def _has_bar(self, name: str) -> bool:
+        """Tell whether a column may hold a | at any depth; its text is looked through once."""
         if name not in self._held:
             array = self.array((name,))
-            self._held[name] = frozenset() if array is None else held(array, ("|", PROTECTOR))
+            self._held[name] = array is not None and holds(array, "|")
         return self._held[name]
 
     def _find(self, path: Path) -> pa.Array | None:
@@ -123,6 +120,18 @@ class Rows:
         return pc.struct_field(parent, [place]) if place >= 0 else None
 
 
+def _without_views(table: pa.Table) -> pa.Table:
+    """Return the table with string views as strings: few kernels take views."""
+    import pyarrow as pa
+    import pyarrow.types as kinds
+
+    fields = [
+        field.with_type(pa.string()) if kinds.is_string_view(field.type) else field for field in table.schema
+    ]
+    schema = pa.schema(fields, table.schema.metadata)
+    return table if schema == table.schema else table.cast(schema)
+
+
 def is_string(kind: pa.DataType) -> bool:
     """Tell whether a type is a string type."""
     import pyarrow.types as kinds
@@ -130,19 +139,19 @@ def is_string(kind: pa.DataType) -> bool:
     return bool(kinds.is_string(kind) or kinds.is_large_string(kind))
 
 
-def held(array: pa.Array, texts: tuple[str, ...]) -> frozenset[str]:
-    """Return the texts that strings of an array may hold; a slice may answer for rows outside it."""
+def holds(array: pa.Array, text: str) -> bool:
+    """Tell whether strings of an array may hold a text; a slice may answer for rows outside it."""
     import pyarrow.types as kinds
 
     kind = array.type
     if is_string(kind):
         buffer = array.buffers()[2]
-        return frozenset(text for text in texts if buffer is not None and _contains(buffer, text.encode()))
+        return buffer is not None and _contains(buffer, text.encode())
     if kinds.is_struct(kind):
-        return frozenset().union(*(held(array.field(place), texts) for place in range(kind.num_fields)))
+        return any(holds(array.field(place), text) for place in range(kind.num_fields))
     if kinds.is_list(kind) or kinds.is_large_list(kind):
-        return held(array.values, texts)
-    return frozenset(texts) if kinds.is_nested(kind) or kinds.is_dictionary(kind) else frozenset()
+        return holds(array.values, text)
+    return bool(kinds.is_nested(kind) or kinds.is_dictionary(kind))
 
 
 def _contains(buffer: pa.Buffer, text: bytes) -> bool:

@@ -19,16 +19,27 @@ from jinja2.utils import Namespace, _PassArg
 from instructify.errors import RowError
 from instructify.keys import Key
 from instructify.render import filters
-from instructify.render.meter import _PRINTABLE, MAX_BITS, MAX_TEXT, Choices
+from instructify.render.meter import _PRINTABLE, MAX_BITS, NESTING, SMALL_BITS, TUPLE, Choices, Meter
+from instructify.render.reference import PROTECTOR
 from instructify.render.sandbox import Dialect, Sandbox
 
-MAX_GROWN = 1_000_000
+MAX_GROWN = 200_000
+MAX_RANGE = 1_000
 DICT_ATTRIBUTES = frozenset(dir(dict))
 OWNERS = (str, list, dict, tuple)
 
 
 class Slow(Exception):  # noqa: N818  (a signal: the reference takes this row)
     """The row is for the reference renderer."""
+
+
+class _Free(Meter):
+    """A meter that asks for nothing, for filters of the reference that pay."""
+
+    __slots__ = ()
+
+    def spend(self, units: int) -> None:
+        """Ask for nothing."""
 
 
 class State:
@@ -78,24 +89,63 @@ def text(state: State, value: Any) -> str:
 
 
 def _check_printable(value: Any) -> None:
-    stack = [value]
+    stack: list[Any] = [value]
+    seen = 0
     while stack:
         top = stack.pop()
-        if not isinstance(top, _PRINTABLE):
+        seen += 1
+        if seen > MAX_GROWN or not isinstance(top, _PRINTABLE):
             raise Slow
         if isinstance(top, dict):
             stack += [*top.keys(), *top.values()]
-        elif isinstance(top, (list, tuple)):
-            stack += top
+        elif isinstance(top, NESTING):
+            stack.extend(top)
 
 
 def grown(state: State, value: Any) -> Any:
-    """Count the size of a value the row has made."""
-    if isinstance(value, (str, list, tuple)):
+    """Count the size of a value the row has made, as printing or comparing it would cost."""
+    if isinstance(value, str):
         state.grown += len(value)
-        if state.grown > MAX_GROWN:
+    elif isinstance(value, int):
+        if value.bit_length() > SMALL_BITS:
             raise Slow
+    elif isinstance(value, NESTING):
+        stack: list[Any] = [value]
+        while stack and state.grown <= MAX_GROWN:
+            top = stack.pop()
+            state.grown += 1 + len(top) + (TUPLE << 3 if isinstance(top, tuple) else 0)
+            for item in [*top.keys(), *top.values()] if isinstance(top, dict) else top:
+                if isinstance(item, str):
+                    state.grown += len(item) >> 4
+                elif isinstance(item, NESTING):
+                    stack.append(item)
+                elif not isinstance(item, _PRINTABLE):
+                    raise Slow
+    if state.grown > MAX_GROWN:
+        raise Slow
     return value
+
+
+def changed(state: State, target: Any, name: str, *args: Any) -> Any:
+    """Call a method that changes a list or dictionary; what it takes in may hold no container of its own.
+
+    So nothing can come to hold itself, or grow by more than a turn adds.
+    """
+    for arg in args:
+        grown(state, arg)
+        if isinstance(arg, NESTING) and not (arg is not target and _is_flat(arg, name == "update")):
+            raise Slow
+    return getattr(owner(target), name)(*args)
+
+
+def _is_flat(value: Any, may_nest: bool) -> bool:
+    if value.__class__ not in (list, tuple, dict):
+        return False
+    items = value.values() if isinstance(value, dict) else value
+    return all(
+        not isinstance(item, NESTING) or (may_nest and item is not value and _is_flat(item, False))
+        for item in items
+    )
 
 
 def owner(value: Any) -> Any:
@@ -122,6 +172,21 @@ def mul(state: State, left: Any, right: Any) -> Any:
     if isinstance(left, int) and isinstance(right, int) and left.bit_length() + right.bit_length() > MAX_BITS:
         raise Slow
     return grown(state, left * right)
+
+
+def sub(state: State, left: Any, right: Any) -> Any:
+    """Return left - right for numbers; the difference of two views would be a set, which has no order."""
+    if isinstance(left, (int, float)) and isinstance(right, (int, float)):
+        return grown(state, left - right)
+    raise Slow
+
+
+def small_range(*args: Any) -> range:
+    """Return a range of so few numbers that making a list of it costs little."""
+    numbers = range(*args)
+    if len(numbers) > MAX_RANGE:
+        raise Slow
+    return numbers
 
 
 def mod(state: State, left: Any, right: Any) -> Any:
@@ -155,6 +220,8 @@ def set_attribute(namespace: Any, name: str, value: Any) -> None:
 
 def split_choices(text: str) -> Choices:
     """Return the answer choices of a text that separates them by |||."""
+    if PROTECTOR in text:
+        raise Slow
     return Choices([part.strip() for part in text.split("|||")])
 
 
@@ -169,32 +236,56 @@ def listed(values: Any) -> Choices:
 
 
 def _join(value: Any, separator: Any = "", attribute: Any = None, *, fallback: Callable[..., Any]) -> Any:
-    if attribute is None and value.__class__ is list and separator.__class__ is str:
-        for item in value:
-            if item.__class__ is not str:
-                _check_printable(item)
-        return separator.join(map(str, value))
-    return fallback(value, separator, attribute)
+    if attribute is not None or separator.__class__ is not str:
+        raise Slow
+    items = value if value.__class__ is list else list(value)
+    if len(separator) * len(items) > MAX_GROWN:
+        raise Slow
+    for item in items:
+        if item.__class__ is not str:
+            _check_printable(item)
+    return separator.join(map(str, items))
 
 
 def _replace(value: Any, old: Any, new: Any, count: Any = None, *, fallback: Callable[..., Any]) -> Any:
     if count is None and value.__class__ is old.__class__ is new.__class__ is str:
-        if (value.count(old) if old else len(value) + 1) * len(new) > MAX_TEXT:
+        if (value.count(old) if old else len(value) + 1) * len(new) > MAX_GROWN:
             raise Slow
         return value.replace(old, new)
     raise Slow
 
 
 def _truncate(value: Any, length: Any = 255, *rest: Any, fallback: Callable[..., Any], **named: Any) -> Any:
-    if value.__class__ is str and length.__class__ is int and len(value) <= length and not rest and not named:
+    fits = value.__class__ is str and length.__class__ is int and max(3, len(value)) <= length
+    if fits and not rest and not named:
         return value
+    _check_printable(value)
     return fallback(value, length, *rest, **named)
+
+
+def _printing(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a filter that prints what it is given, for values that have a text of their own."""
+
+    def printing(value: Any, *args: Any) -> Any:
+        if value.__class__ is not str:
+            _check_printable(value)
+        return function(value, *args)
+
+    return printing
+
+
+def _string(value: Any) -> str:
+    if value is None:
+        raise Slow  # printing None is noted where it happens, and by the reference alone
+    _check_printable(value)
+    return str(value)
 
 
 def _choice(values: Any) -> Any:
     raise Slow  # a draw through another filter: its number is the reference's affair
 
 
+PRINTING = ("capitalize", "lower", "title", "trim", "upper", "wordcount")
 FAST: Mapping[str, Callable[..., Any]] = {"join": _join, "replace": _replace, "truncate": _truncate}
 
 
@@ -202,10 +293,11 @@ FAST: Mapping[str, Callable[..., Any]] = {"join": _join, "replace": _replace, "t
 def plain_sandbox(dialect: Dialect) -> Sandbox:
     """Return an environment whose filters and tests count nothing, for filters that call others."""
     env = Sandbox(dialect)
+    env.meter = _Free()
     env.filters.clear()
     env.filters.update({name: jinja_filters.FILTERS[name] for name in filters.FROM_JINJA})
     env.filters.update({name: partial(function, env.meter) for name, function in filters.OWN.items()})
-    env.filters.update(choice=_choice, random=_choice)
+    env.filters.update(choice=_choice, random=_choice, string=_string)
     env.tests.clear()
     env.tests.update(TESTS)
     return env
@@ -217,16 +309,18 @@ def namespace_for(dialect: Dialect) -> Mapping[str, Any]:
     env = plain_sandbox(dialect)
     context = Context(env, env.globals, None, {})
     names: dict[str, Any] = {f"filter_{name}": _plain(env, context, f) for name, f in env.filters.items()}
+    for name in PRINTING:
+        names[f"filter_{name}"] = _printing(names[f"filter_{name}"])
     for name, fast in FAST.items():
         names[f"filter_{name}"] = partial(fast, fallback=names[f"filter_{name}"])
     names |= {f"test_{name}": _plain(env, context, function) for name, function in TESTS.items()}
     names |= {f"global_{name}": value for name, value in env.globals.items()}
-    own = (text, grown, owner, add, mul, mod, pick, draw, set_attribute, split_choices, listed)
+    own = (text, grown, changed, owner, add, sub, mul, mod, pick, draw, set_attribute, split_choices, listed)
     names |= {function.__name__: function for function in own}
     names |= {
         name: partial(f, env) for name, f in (("attribute", _attribute), ("item", _item), ("index", _index))
     }
-    names |= {"Slow": Slow, "Choices": Choices}
+    names |= {"Slow": Slow, "Choices": Choices, "global_range": small_range}
     names |= {"NO_ITEM": env.undefined("there is no such item"), "NO_ELSE": env.undefined("no else")}
     return names
 

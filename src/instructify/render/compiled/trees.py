@@ -35,6 +35,11 @@ class Step:
     then: str = ""
     after_cut: str = ""
 
+    @property
+    def makes_choices(self) -> bool:
+        """Whether the step is part of making the answer choices."""
+        return self.result == "chosen" or self.result.startswith("choice_")
+
 
 def is_constant(node: nodes.Node) -> bool:
     """Tell whether an expression is a constant, or one with a sign."""
@@ -102,11 +107,23 @@ def loop_attributes(node: nodes.For) -> set[str]:
     }
 
 
+def has_tuples(tree: nodes.Node) -> bool:
+    """Tell whether a tree makes tuples, which the reference's budget counts dearly."""
+    pairs = ("zip", "items", "dictsort")
+    return any(
+        (isinstance(node, nodes.Tuple) and node.ctx == "load")
+        or (isinstance(node, nodes.Getattr) and node.attr in pairs)
+        or (isinstance(node, (nodes.Name, nodes.Filter)) and node.name in pairs)
+        for node in tree.find_all((nodes.Tuple, nodes.Getattr, nodes.Name, nodes.Filter))
+    )
+
+
 def draws_conditionally(tree: nodes.Node) -> bool:
     """Tell whether a draw's number depends on the row: it stands in a branch, a loop or after `and`."""
     every = sum(1 for f in tree.find_all(nodes.Filter) if f.name in DRAWS)
     kinds = (nodes.If, nodes.For, nodes.CondExpr, nodes.And, nodes.Or)
-    inside = sum(1 for node in tree.find_all(kinds) for f in node.find_all(nodes.Filter) if f.name in DRAWS)
+    branches = [*tree.find_all(kinds), *(node for node in tree.find_all(nodes.Compare) if len(node.ops) > 1)]
+    inside = sum(1 for node in branches for f in node.find_all(nodes.Filter) if f.name in DRAWS)
     mapped = any(
         isinstance(arg, nodes.Const) and arg.value in DRAWS
         for f in tree.find_all(nodes.Filter)

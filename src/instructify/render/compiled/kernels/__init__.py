@@ -34,9 +34,9 @@ from instructify.render.compiled.kernels.values import (
     trimmed_value,
 )
 from instructify.render.compiled.prepare import Prepared
-from instructify.render.compiled.rows import BoolArray, Rows
+from instructify.render.compiled.rows import BoolArray, Rows, holds, rows_that_hold
 from instructify.render.compiled.trees import Step
-from instructify.render.reference import PIPES
+from instructify.render.reference import PIPES, PROTECTOR
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -83,6 +83,9 @@ def vectors(rows: Rows, key: Key, prepared: Prepared) -> Vectors:
     if len(parts) != 2:
         raise NotVector("not two parts")
     inputs, targets = (stripped_text(batch, part) for part in parts)
+    for text in (inputs, targets) if not strict else ():
+        if holds(text, PROTECTOR):
+            batch.harden(rows_that_hold(text, PROTECTOR))
     batch.harden(lengths(inputs) == 0)
     batch.harden(lengths(targets) == 0)
     labels = None

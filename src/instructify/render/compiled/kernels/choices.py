@@ -15,6 +15,7 @@ from instructify.render.compiled.kernels.values import (
     Batch,
     Column,
     Lists,
+    NotVector,
     Value,
     joined,
     list_lengths,
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 def split_choices(batch: Batch, tree: nodes.Node) -> Lists:
     """Return the choices that a ||| separated text gives, each trimmed."""
-
     body = template_of(tree).body
     printed = getattr(body[0], "nodes", ()) if len(body) == 1 else ()
     only = next(iter(printed)) if len(printed) == 1 else None
@@ -39,7 +39,11 @@ def split_choices(batch: Batch, tree: nodes.Node) -> Lists:
         lists = lists_of(expression(batch, only.node)) if only.node is not None else refuse("join")
         if lists.array is not None:
             batch.harden(list_lengths(lists.array) == 0)  # an empty list joins to one blank choice
-            return stripped(lists)
+        elif not lists.places:
+            raise NotVector("no choices")
+        return stripped(lists)
+    if any(is_bars([node]) for node in tree.find_all(nodes.Const)):
+        raise NotVector("bars that an expression prints")
     parts = parts_of(batch, body)
     columns = [trimmed_value(part[0] if len(part) == 1 else Column(joined(batch, part))) for part in parts]
     return Lists(places=tuple(columns))

@@ -47,6 +47,8 @@ def parts_of(batch: Batch, body: Sequence[nodes.Node]) -> list[list[Value]]:
         elif isinstance(node, nodes.If):
             _branch(batch, node, parts)
         elif isinstance(node, nodes.Assign) and isinstance(node.target, nodes.Name):
+            if node.target.name in batch.rows.names:
+                raise NotVector("a column's name is assigned")  # what it was before depends on the frame
             batch.names[node.target.name] = expression(batch, node.node)
         elif isinstance(node, nodes.For):
             parts[-1].append(loop_text(batch, node))
@@ -152,6 +154,8 @@ def _iterated(batch: Batch, node: nodes.For) -> tuple[I64, Bind]:
     """Return how many turns each row takes, and what binds the loop's names."""
     target, iterable = node.target, node.iter
     if isinstance(iterable, nodes.Call) and isinstance(iterable.node, nodes.Name) and not iterable.kwargs:
+        if iterable.node.name in batch.rows.names | batch.names.keys():
+            raise NotVector("a global whose name is taken")
         if iterable.node.name == "range" and len(iterable.args) == 1 and isinstance(target, nodes.Name):
             name = target.name
             return _counts(batch, expression(batch, iterable.args[0])), lambda inner, turns: {
