@@ -101,7 +101,6 @@ def test_templates_leave_the_rows_they_share_as_they_were(some, table, path):
 ROW = {"text": "abc", "other": "zz", "num": 5, "label": 1, "words": ["ab", "cd", "ef"], "nums": [1, 2, 3]}
 LOOPS = "{% for a in words[:1] %}"
 FOUND: dict[str, tuple[Template, dict[str, Any]]] = {
-    "a lone surrogate is printed": (make('{{ "\\ud800" }} ||| t'), ROW),
     "a column is called range": (make("{% for i in range(3) %}{{ i }}{% endfor %} ||| t"), {"range": "abc"}),
     "a column is called dict": (make("{{ dict(a=1) }} ||| t"), {"dict": "abc"}),
     "a constant has more than 64 bits": (
@@ -391,7 +390,7 @@ HEAVY = {
         "{% for i in range(num // 2500) %}{% set ns.a = [ns.a, ns.a] %}{% endfor %}"
     ),
     "large integers": (
-        "{% for i in range(num // 20) %}{% if [big, big, big, big] == [] %}{% endif %}{% endfor %}"
+        "{% for i in range(num // 20) %}{% if [big * 8, big * 8, big * 8, big * 8] == [] %}{% endif %}{% endfor %}"
     ),
     "a text looked at": "{% for i in range(num // 5) %}{% if 'q' in long %}{% endif %}{% endfor %}",
     "a mapped list": "{% for i in range(num // 60) %}{{ many | map('upper') | join | length }}{% endfor %}",

@@ -15,6 +15,7 @@ REASONS: Mapping[str, str] = {
     "blank-target": "the target is blank",
     "none-printed": "a null was printed as the text None",
     "target-not-in-choices": "the target is not one of the answer choices",
+    "ambiguous-target": "the target is more than one of the answer choices, so it has no one label",
     "bad-choices": "the answer choices are not a list of texts",
     "blank-rationale": "the rationale is blank",
     "index-out-of-range": "a computed index lies outside its list",
@@ -64,5 +65,7 @@ def check(rendered: Rendered) -> Checked:
     if rendered.choices is not None:
         if targets not in rendered.choices:
             raise RowError("target-not-in-choices")
+        if rendered.choices.count(targets) > 1:
+            raise RowError("ambiguous-target")
         label = rendered.choices.index(targets)
     return Checked(inputs, targets, rendered.choices, label, rendered.rationale)

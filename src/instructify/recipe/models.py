@@ -178,7 +178,9 @@ class Output(Strict):
         min_length=1,
         description="parquet: every column; jsonl: the same as JSON lines; chat: messages for chat trainers.",
     )
-    shard_examples: PositiveInt = Field(default=65_536, description="About how many examples a file holds.")
+    shard_examples: int = Field(
+        default=65_536, ge=100, description="About how many examples a file holds; at least 100."
+    )
 
 
 class Checks(Strict):

@@ -127,7 +127,7 @@ class PythonTemplate:
     def _label(self, listed: Listed) -> None:
         constant = self._prepared.constant
         if constant is not None:
-            places = {choice: place for place, choice in reversed(list(enumerate(constant)))}
+            places = {choice: n for n, choice in enumerate(constant) if constant.count(choice) == 1}
             listed.labels = [places.get(target) for target in listed.targets]
         elif self._prepared.varying:
             pairs = zip(listed.choices, listed.targets, strict=True)
@@ -203,4 +203,4 @@ class PythonTemplate:
 
 
 def _place(choices: Sequence[str] | None, target: str) -> int | None:
-    return choices.index(target) if choices is not None and target in choices else None
+    return choices.index(target) if choices is not None and choices.count(target) == 1 else None

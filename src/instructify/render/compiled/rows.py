@@ -22,7 +22,7 @@ class Rows:
     """Rows of one source with their absolute row numbers; columns are decoded when first asked for."""
 
     def __init__(self, table: pa.Table, numbers: I64) -> None:
-        self.table = _without_views(table)
+        self.table = _plainly_encoded(table)
         self.numbers = numbers
         self._arrays: dict[Path, pa.Array | None] = {}
         self._lists: dict[Path, list[Any]] = {}
@@ -120,16 +120,22 @@ class Rows:
         return pc.struct_field(parent, [place]) if place >= 0 else None
 
 
-def _without_views(table: pa.Table) -> pa.Table:
-    """Return the table with string views as strings: few kernels take views."""
+def _plainly_encoded(table: pa.Table) -> pa.Table:
+    """Return the table with string views and dictionaries decoded: few kernels take them."""
+    import pyarrow as pa
+
+    fields = [field.with_type(_plain_type(field.type)) for field in table.schema]
+    schema = pa.schema(fields, table.schema.metadata)
+    return table if schema == table.schema else table.cast(schema)
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
     import pyarrow as pa
     import pyarrow.types as kinds
 
-    fields = [
-        field.with_type(pa.string()) if kinds.is_string_view(field.type) else field for field in table.schema
-    ]
-    schema = pa.schema(fields, table.schema.metadata)
-    return table if schema == table.schema else table.cast(schema)
+    if kinds.is_dictionary(kind):
+        return _plain_type(kind.value_type)
+    return pa.string() if kinds.is_string_view(kind) else kind
 
 
 def is_string(kind: pa.DataType) -> bool:

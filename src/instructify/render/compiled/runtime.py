@@ -311,6 +311,7 @@ def namespace_for(dialect: Dialect) -> Mapping[str, Any]:
     names: dict[str, Any] = {f"filter_{name}": _plain(env, context, f) for name, f in env.filters.items()}
     for name in PRINTING:
         names[f"filter_{name}"] = _printing(names[f"filter_{name}"])
+    names["filter_round"] = _checked(filters.CHECKS["round"], names["filter_round"])
     for name, fast in FAST.items():
         names[f"filter_{name}"] = partial(fast, fallback=names[f"filter_{name}"])
     names |= {f"test_{name}": _plain(env, context, function) for name, function in TESTS.items()}
@@ -323,6 +324,14 @@ def namespace_for(dialect: Dialect) -> Mapping[str, Any]:
     names |= {"Slow": Slow, "Choices": Choices, "global_range": small_range}
     names |= {"NO_ITEM": env.undefined("there is no such item"), "NO_ELSE": env.undefined("no else")}
     return names
+
+
+def _checked(check: Callable[..., None], function: Callable[..., Any]) -> Callable[..., Any]:
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        check(*args, **kwargs)
+        return function(*args, **kwargs)
+
+    return checked
 
 
 def _plain(env: Sandbox, context: Context, function: Any) -> Callable[..., Any]:

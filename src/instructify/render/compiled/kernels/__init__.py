@@ -92,7 +92,7 @@ def vectors(rows: Rows, key: Key, prepared: Prepared) -> Vectors:
     if constant is not None:
         labels = label_in(targets, constant)
     elif chosen is not None:
-        labels = label_among(batch, targets, chosen)
+        labels = label_among(targets, chosen)
     if labels is not None:
         batch.harden(labels < 0)
     choices = constant if chosen is None else list_array(chosen, len(rows))

@@ -90,34 +90,38 @@ def list_array(lists: Lists, count: int) -> pa.Array:
 
 
 def label_in(targets: pa.Array, choices: tuple[str, ...]) -> I64:
-    """Return the place of each target among constant choices, or -1."""
+    """Return the place of each target among constant choices; -1 where it is none of them, or several."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     found = pc.index_in(targets, pa.array(choices, pa.string()))
     labels: I64 = pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return labels
+    several = [place for place, choice in enumerate(choices) if choices.count(choice) > 1]
+    return np.where(np.isin(labels, several), -1, labels) if several else labels
 
 
-def label_among(batch: Batch, targets: pa.Array, choices: Lists) -> I64:
-    """Return the first place at which each row's choices equal its target, or -1."""
+def label_among(targets: pa.Array, choices: Lists) -> I64:
+    """Return the place of each row's target among its own choices; -1 where it is none, or several."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     labels = np.full(len(targets), -1, np.int64)
+    counts = np.zeros(len(targets), np.int64)
     if choices.array is None:
-        for place in range(len(choices.places) - 1, -1, -1):
-            column = choices.places[place]
+        for place, column in enumerate(choices.places):
             same = pc.equal(targets, column.array if isinstance(column, Column) else column)
-            labels[same.to_numpy(zero_copy_only=False)] = place
-        return labels
-    lengths = list_lengths(choices.array)
-    owners = np.repeat(np.arange(len(targets)), lengths)
-    same = pc.equal(choices.array.flatten(), targets.take(pa.array(owners))).to_numpy(zero_copy_only=False)
-    hits = np.flatnonzero(same)[::-1]
-    starts = np.cumsum(lengths) - lengths
-    labels[owners[hits]] = hits - starts[owners[hits]]
-    return labels
+            hits = same.to_numpy(zero_copy_only=False)
+            labels[hits] = place
+            counts += hits
+    else:
+        sizes = list_lengths(choices.array)
+        owners = np.repeat(np.arange(len(targets)), sizes)
+        same = pc.equal(choices.array.flatten(), targets.take(pa.array(owners)))
+        places = np.flatnonzero(same.to_numpy(zero_copy_only=False))
+        starts = np.cumsum(sizes) - sizes
+        labels[owners[places]] = places - starts[owners[places]]
+        np.add.at(counts, owners[places], 1)
+    return np.where(counts == 1, labels, -1)
 
 
 def listed_choices(batch: Batch, tree: nodes.Node) -> Lists:
