@@ -16,6 +16,12 @@ from instructify.publish.files import FileRecord
 from instructify.types import EXAMPLE_COLUMNS, Ledger
 
 CARD_NAME = "README.md"
+HUB_LICENCES = frozenset(
+    "afl-3.0 apache-2.0 bsd-2-clause bsd-3-clause cc0-1.0 cc-by-2.0 cc-by-3.0 cc-by-4.0 cc-by-sa-3.0 "
+    "cc-by-sa-4.0 cc-by-nc-4.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cc-by-nd-4.0 cc-by-nc-nd-4.0 cdla-sharing-1.0 "
+    "cdla-permissive-2.0 gpl-3.0 lgpl-3.0 mit mpl-2.0 odbl odc-by unlicense".split()
+)
+"""Identifiers that the hub's card header knows; everything else is `other`."""
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
@@ -153,8 +159,7 @@ def _use(records: Sequence[FileRecord]) -> str:
 
 
 def _licence_id(licence: str | None) -> str:
-    known = re.fullmatch(r"[A-Za-z0-9.\-]+", licence or "")
-    return licence.lower() if licence and known else "other"
+    return licence.lower() if licence and licence.lower() in HUB_LICENCES else "other"
 
 
 def _cell(text: str) -> str:

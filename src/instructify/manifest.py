@@ -39,12 +39,15 @@ def manifest_document(
         "tasks": [_task(task) for task in plan.tasks],
         "ledgers": [ledger.as_json() for ledger in ledgers],
         "notes": list(plan.notes),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in PACKAGES},
-        },
+        "versions": versions(),
         "code": code,
     }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that may decide a byte of a build."""
+    found = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {"python": platform.python_version(), **found}
 
 
 def _part(ledger: Ledger) -> Part:

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 Role = Literal["train", "held_out"]
 Part = Literal["train", "eval"]
+Stamp = tuple[int, int, int]  # inode, size in bytes and time of the last change in nanoseconds
 
 EXAMPLE_COLUMNS: Mapping[str, str] = {
-    "id": "stable hash of dataset, subset, split, row, template and variant; 32 hexadecimal characters",
+    "id": "stable hash of task, dataset, subset, split, row, template and variant; 32 hexadecimal characters",
     "inputs": "the prompt the model reads",
     "targets": "the text the model should answer",
     "answer_choices": "the choices of a classification or multiple-choice task; null when it has none",
@@ -56,10 +57,15 @@ def example_schema() -> pa.Schema:
 
 @dataclass(frozen=True, slots=True)
 class RowFile:
-    """One Parquet file of an opened source and the number of rows in it."""
+    """One Parquet file of an opened source and the number of rows in it.
+
+    `stamp` is the file's as it was opened: reading it with another is an error, so that one build never
+    mixes the rows of two files. It is no part of any fingerprint or key.
+    """
 
     path: Path
     rows: int
+    stamp: Stamp
 
 
 @dataclass(frozen=True, slots=True)

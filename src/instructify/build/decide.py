@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from instructify.keys import I64
 from instructify.types import Ledger, Role
 
 
@@ -13,8 +16,9 @@ from instructify.types import Ledger, Role
 class Progress:
     """How far one template of one task has come along its keyed row order.
 
-    The first `made` places have been rendered; `dropped` maps a reason to the places that fell. What is
-    kept is always the first `quota` surviving places, however many more were rendered.
+    The first `made` places have been rendered. `counts` says how many of them fell for which reason, and
+    `fallen` where they lay, as arrays; where the quota takes every row nobody asks where, and `fallen` stays
+    empty. What is kept is always the first `quota` surviving places, however many more were rendered.
     """
 
     task: str
@@ -23,12 +27,23 @@ class Progress:
     rows: int
     quota: int
     made: int = 0
-    dropped: dict[str, list[int]] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    fallen: dict[str, list[I64]] = field(default_factory=dict)
 
-    def add(self, dropped: dict[str, list[int]]) -> None:
-        """Take in what one shard dropped."""
+    @property
+    def takes_everything(self) -> bool:
+        """Whether no row can be left over."""
+        return self.quota >= self.rows
+
+    def add(self, dropped: Mapping[str, int | Sequence[int]]) -> None:
+        """Take in what one shard dropped: places by reason, or counts where the quota takes every row."""
         for reason, places in dropped.items():
-            self.dropped.setdefault(reason, []).extend(places)
+            if isinstance(places, int):
+                self.counts[reason] += places
+            else:
+                self.counts[reason] += len(places)
+                if not self.takes_everything:
+                    self.fallen.setdefault(reason, []).append(np.array(places, np.int64))
 
     def next_window(self) -> tuple[int, int] | None:
         """Return the next places [low, high) to render; None when the quota is full or the rows used up.
@@ -37,7 +52,7 @@ class Progress:
         """
         if not self.made:
             return (0, min(self.quota, self.rows)) if self.quota else None
-        kept = self.made - sum(map(len, self.dropped.values()))
+        kept = self.made - self.counts.total()
         if kept >= self.quota or self.made == self.rows:
             return None
         missing = self.quota - kept
@@ -46,18 +61,20 @@ class Progress:
 
     def cut(self) -> int:
         """Return the number of places after which the quota is full, or all that were made."""
-        places = sorted(place for fallen in self.dropped.values() for place in fallen)
-        end = self.quota
-        for place in places:
-            if place >= end:
-                break
-            end += 1
-        return min(end, self.made)
+        if self.takes_everything or not self.fallen:
+            return min(self.quota, self.made)
+        places = np.sort(np.concatenate([part for parts in self.fallen.values() for part in parts]))
+        # the n-th place to fall lies before the end as long as it is less than quota + n
+        before = places < self.quota + np.arange(len(places))
+        lost = len(places) if before.all() else int(np.argmin(before))
+        return min(self.quota + lost, self.made)
 
     def ledger(self) -> Ledger:
         """Return the account of the places up to the cut."""
         end = self.cut()
-        counts = {reason: sum(place < end for place in places) for reason, places in self.dropped.items()}
+        counts = self.counts
+        if not self.takes_everything:
+            counts = Counter({r: sum(int((part < end).sum()) for part in p) for r, p in self.fallen.items()})
         dropped = Counter({reason: count for reason, count in counts.items() if count})
         kept = end - dropped.total()
         ledger = Ledger(self.task, self.template, self.role, self.rows, self.quota, end, kept, dropped)

@@ -7,9 +7,9 @@ all that decides its content: a later build uses it again if nothing of that has
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 EXAMPLES_PER_SHARD = 65_536
 MIN_ROWS, MAX_ROWS = 1_024, 16_384
+TEXT_PER_SHARD, MAX_TEXT_PER_SHARD = 1 << 25, 1 << 26
+"""Bytes of row text times templates that a shard should have, and may have at most."""
 MAX_RUNAWAYS = 5
 FOLDER = "candidates"
 VARIANT = "zero_shot"
@@ -93,7 +95,7 @@ class _Made:
 
     table: pa.Table
     characters: int
-    dropped: dict[str, list[int]]
+    dropped: dict[str, int | list[int]]
     facts: dict[str, int | str]
     """How the rows were rendered: rows by kernels, by the reference, audited, and why not compiled."""
 
@@ -104,20 +106,50 @@ def compiled(template: Template) -> BatchTemplate:
     return BatchTemplate(template)
 
 
-def shard_ranges(source: OpenSource, templates: int) -> list[tuple[int, int]]:
-    """Return the row ranges that one task is made in; they depend on nothing but the arguments."""
-    step = min(MAX_ROWS, max(MIN_ROWS, EXAMPLES_PER_SHARD // max(1, templates)))
+def shard_ranges(source: OpenSource, columns: Sequence[str], templates: int) -> list[tuple[int, int]]:
+    """Return the row ranges that one task is made in, so that a shard holds a bounded amount of text."""
+    fit = TEXT_PER_SHARD // max(1, _row_bytes(source, columns) * templates)
+    step = max(1, min(MAX_ROWS, max(MIN_ROWS, EXAMPLES_PER_SHARD // max(1, templates)), fit))
     return [(at, min(at + step, source.stop)) for at in range(source.start, source.stop, step)]
 
 
-def make_shard(task: ShardTask) -> Shard:
-    """Render one shard, or find it made before; raises InstructifyError when disk or source refuses."""
+def _row_bytes(source: OpenSource, columns: Sequence[str]) -> int:
+    """Return about how many bytes a row has in some columns, by what the files say of themselves."""
+    import pyarrow.parquet as pq
+
+    stored = {new: old for old, new in source.renames.items()}
+    wanted = {stored.get(name, name) for name in columns}
+    total = rows = 0
+    for file in source.files[:8]:
+        with pq.ParquetFile(file.path) as opened:
+            for number in range(min(opened.num_row_groups, 8)):
+                group = opened.metadata.row_group(number)
+                parts = (group.column(place) for place in range(group.num_columns))
+                total += sum(
+                    p.total_uncompressed_size for p in parts if p.path_in_schema.split(".")[0] in wanted
+                )
+                rows += group.num_rows
+    return total // max(1, rows)
+
+
+def make_shards(task: ShardTask) -> tuple[Shard, ...]:
+    """Render one range of rows, or find it made before.
+
+    A range whose text is far larger than its files let expect is made in halves. Raises InstructifyError
+    when disk or source refuses.
+    """
     names = tuple(window.template.name for window in task.windows)
     record = find_file(task.staging, task.path)
     if record is not None:
-        return Shard(task.task, names, record, is_new=False)
+        return (Shard(task.task, names, record, is_new=False),)
     seconds = dict.fromkeys(("read", "render", "audit", "sort", "write"), 0.0)
-    made = _render(task, seconds)
+    with timed(seconds, "read"):
+        rows = _read(task)
+    if rows is not None and len(rows) > 1 and int(rows.sizes.sum()) * len(names) > MAX_TEXT_PER_SHARD:
+        middle = (task.start + task.stop) // 2
+        del rows
+        return (*make_shards(replace(task, stop=middle)), *make_shards(replace(task, start=middle)))
+    made = _render(task, rows, seconds)
     with timed(seconds, "sort"):
         table = _sorted([one.table for one in made])
     meta = {
@@ -135,7 +167,7 @@ def make_shard(task: ShardTask) -> Shard:
 
     with timed(seconds, "write"):
         record = write_file(task.staging, task.path, write, meta, flush=False)
-    return Shard(task.task, names, record, is_new=True, seconds=seconds)
+    return (Shard(task.task, names, record, is_new=True, seconds=seconds),)
 
 
 @contextmanager
@@ -146,16 +178,21 @@ def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
     seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - began
 
 
-def _render(task: ShardTask, seconds: dict[str, float]) -> list[_Made]:
+def _read(task: ShardTask) -> Rows | None:
+    """Return the rows of the range, or None when no window asks for any of them."""
+    numbers = np.arange(task.start, task.stop, dtype=np.int64)
+    source = task.source
+    if not any(len(_chosen(window, numbers - source.start, source.rows)[0]) for window in task.windows):
+        return None
+    return Rows(read_rows(source, task.start, task.stop, task.columns), numbers)
+
+
+def _render(task: ShardTask, every: Rows | None, seconds: dict[str, float]) -> list[_Made]:
     source = task.source
     numbers = np.arange(task.start, task.stop, dtype=np.int64)
-    chosen = [_chosen(window, numbers - source.start, source.rows) for window in task.windows]
-    wanted = any(len(indices) for indices, _ in chosen)
-    with timed(seconds, "read"):
-        table = read_rows(source, task.start, task.stop, task.columns) if wanted else None
-    every = Rows(table, numbers) if table is not None else None
     made = []
-    for number, (window, (indices, places)) in enumerate(zip(task.windows, chosen, strict=True)):
+    for number, window in enumerate(task.windows):
+        indices, places = _chosen(window, numbers - source.start, source.rows)
         if every is None or not len(indices):
             made.append(_Made(_candidates(number, window, task.order, None, numbers[:0], places), 0, {}, {}))
             continue
@@ -165,14 +202,20 @@ def _render(task: ShardTask, seconds: dict[str, float]) -> list[_Made]:
         with timed(seconds, "audit"):
             audited = audit(template, taken, window.draws, batch)
         _stop_a_runaway(task, window.template, numbers[indices], batch.dropped)
-        dropped = {reason: places[rows].tolist() for reason, rows in batch.dropped.items()}
-        characters = _bytes(batch.inputs) + _bytes(batch.targets)
         rows = numbers[indices[batch.kept]]
         with timed(seconds, "render"):
             candidates = _candidates(number, window, task.order, batch, rows, places[batch.kept])
         facts = _facts(template, len(taken), batch, audited)
-        made.append(_Made(candidates, characters, dropped, facts))
+        characters = _bytes(batch.inputs) + _bytes(batch.targets)
+        made.append(_Made(candidates, characters, _dropped(window, source.rows, places, batch), facts))
     return made
+
+
+def _dropped(window: Window, total: int, places: I64, batch: RenderedBatch) -> dict[str, int | list[int]]:
+    """Return the places that fell, by reason; only their number where the window takes every row."""
+    if window.low == 0 and window.high == total:
+        return {reason: len(rows) for reason, rows in batch.dropped.items()}
+    return {reason: places[rows].tolist() for reason, rows in batch.dropped.items()}
 
 
 def _facts(template: BatchTemplate, rows: int, batch: RenderedBatch, audited: int) -> dict[str, int | str]:

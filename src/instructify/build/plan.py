@@ -12,7 +12,16 @@ from instructify import mix
 from instructify.errors import InstructifyError, Problem, nearest
 from instructify.keys import Key
 from instructify.recipe.load import LoadedRecipe
-from instructify.recipe.models import SPLIT, FilesSource, HubSource, Recipe, Source, TaskEntry, WorldSource
+from instructify.recipe.models import (
+    SPLIT,
+    FilesSource,
+    HubSource,
+    Recipe,
+    Source,
+    TaskEntry,
+    WorldSource,
+    resolve,
+)
 from instructify.render.reference import reference
 from instructify.render.sandbox import GLOBALS
 from instructify.sources import open_source
@@ -128,11 +137,13 @@ def _placed(problem: Problem, where: str, task: str) -> Problem:
 
 
 def _data_root(loaded: LoadedRecipe, given: Path | None) -> Path | None:
-    if given is not None:
-        return given.resolve()
-    if os.environ.get(DATA_ROOT_VARIABLE):
-        return Path(os.environ[DATA_ROOT_VARIABLE]).resolve()
-    return (loaded.base / loaded.recipe.data_root).resolve() if loaded.recipe.data_root else None
+    named = os.environ.get(DATA_ROOT_VARIABLE)
+    root = given.resolve() if given is not None else Path(named).resolve() if named else None
+    if root is None and loaded.recipe.data_root:
+        root = resolve(loaded.recipe.data_root, loaded.base)
+    if root is not None and not root.is_dir():
+        raise InstructifyError(Problem("the data root is no folder", str(root)))
+    return root
 
 
 def _draft(
@@ -246,9 +257,41 @@ def _cluster_problems(recipe: Recipe, drafts: list[_Draft]) -> list[Problem]:
         for name in recipe.held_out
         if name not in clusters
     ]
+    folded = {name.casefold(): name for name in recipe.held_out}
+    problems += [
+        Problem(f"the cluster {name!r} is held out only under the name {folded[name.casefold()]!r}; use one")
+        for name in clusters
+        if name.casefold() in folded and name not in recipe.held_out
+    ]
+    problems += _shared(drafts)
     if all(draft.role == "held_out" for draft in drafts):
         problems.append(Problem("every task is held out, so nothing is left to train on"))
     return problems
+
+
+def _shared(drafts: list[_Draft]) -> list[Problem]:
+    """Return a problem for each training task that reads what a held-out task reads."""
+    problems = []
+    for train in (draft for draft in drafts if draft.role == "train"):
+        for held in (draft for draft in drafts if draft.role == "held_out"):
+            shared = sorted(_identity(train) & _identity(held))
+            if shared:
+                pair = f"{train.entry.task} is trained on and {held.entry.task} is held out"
+                what = f"{pair}, but both are {shared[0]}"
+                problems.append(Problem(what, expected="both in one task cluster, or one of them left out"))
+    return problems
+
+
+def _identity(draft: _Draft) -> set[str]:
+    """Return the names by which a task's data may be recognised."""
+    entry, spec = draft.entry, draft.spec
+    found = {f"the dataset {entry.dataset}" + (f"/{entry.subset}" if entry.subset else "")}
+    found |= {f"rendered by the templates of {draft.folder}", f"the rows {draft.source.fingerprint[:16]}"}
+    if isinstance(spec, FilesSource):
+        found |= {f"read from {path}" for path in ([spec.path] if isinstance(spec.path, str) else spec.path)}
+    elif isinstance(spec, HubSource):
+        found.add(f"the hub dataset {spec.path}" + (f"/{spec.config}" if spec.config else ""))
+    return found
 
 
 def _quotas(recipe: Recipe, drafts: list[_Draft], role: Role) -> Mapping[str, Mapping[str, int]]:

@@ -12,21 +12,22 @@ from typing import Any, Protocol
 
 from instructify.build.decide import Progress, over_limit
 from instructify.build.emit import CandidateFile, EmitTask, Emitted, emit_shard
-from instructify.build.make import VARIANT, Shard, ShardTask, Window, make_shard, shard_ranges
+from instructify.build.make import VARIANT, Shard, ShardTask, Window, make_shards, shard_ranges
 from instructify.build.plan import Plan, PlannedTask, make_plan
 from instructify.build.sample import preflight
 from instructify.card import CARD_NAME, card_text
 from instructify.errors import InstructifyError, Problem
 from instructify.keys import Key, hexdigest
-from instructify.manifest import manifest_document
+from instructify.manifest import manifest_document, versions
 from instructify.publish.files import FileRecord, remove
 from instructify.publish.stage import Stage, open_stage
 from instructify.recipe.load import LoadedRecipe
-from instructify.recipe.models import resolve
+from instructify.recipe.models import FilesSource, resolve
 from instructify.runners import Runner, open_runner
+from instructify.sources.found import find_files
 from instructify.types import Ledger, Part
 
-MAX_SHARD_CHARACTERS = 200_000_000
+MAX_SHARD_CHARACTERS = 100_000_000
 PARTS: tuple[Part, ...] = ("train", "eval")
 
 
@@ -86,6 +87,7 @@ def build(
     with open_stage(target, hexdigest("build", code_version(), loaded.text_sha256)) as stage:
         watcher.phase("plan", len(loaded.recipe.tasks), "tasks")
         plan = make_plan(loaded, stage.staging / "sources", data_root, lambda _: watcher.advance(1))
+        _check_outside(stage.out, loaded, plan)
         preflight(plan)
         with open_runner(workers) as runner:
             made = _make(plan, stage, runner, watcher)
@@ -112,11 +114,12 @@ def build(
 
 @lru_cache(maxsize=1)
 def code_version() -> str:
-    """Return a hash of the package's own source: candidates made by other code are not used again."""
+    """Return a hash of the package's source and the versions it stands on: other code, other candidates."""
     package = Path(__file__).resolve().parents[1]
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
         digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    digest.update(repr(sorted(versions().items())).encode())
     return digest.hexdigest()
 
 
@@ -157,20 +160,25 @@ def _wave(
     made: _Made,
     windows: dict[tuple[str, str], tuple[int, int]],
 ) -> None:
-    def done(shard: Shard) -> None:
-        entries = shard.record.meta["templates"]
+    def done(shards: tuple[Shard, ...]) -> None:
+        entries = [entry for shard in shards for entry in shard.record.meta["templates"]]
         kept = sum(entry["kept"] for entry in entries)
-        dropped = sum(len(places) for entry in entries for places in entry["dropped"].values())
+        dropped = sum(_count(fell) for entry in entries for fell in entry["dropped"].values())
         watcher.advance(kept + dropped, kept, dropped)
 
-    shards = runner.map(make_shard, _shard_tasks(plan, stage, windows), done)
+    ranges = runner.map(make_shards, _shard_tasks(plan, stage, windows), done)
+    shards = [shard for made_of_range in ranges for shard in made_of_range]
     made.shards += shards
     made.reused += sum(not shard.is_new for shard in shards)
     for shard in shards:
         for name, entry in zip(shard.templates, shard.record.meta["templates"], strict=True):
-            made.progress[shard.task, name].add(entry["dropped"])
+            made.progress[shard.task, name].add(entry.pop("dropped"))
     for key, (_, high) in windows.items():
         made.progress[key].made = high
+
+
+def _count(dropped: int | list[int]) -> int:
+    return dropped if isinstance(dropped, int) else len(dropped)
 
 
 def _shard_tasks(
@@ -205,7 +213,7 @@ def _shard_tasks(
                 order,
                 code_version(),
             )
-            for start, stop in shard_ranges(task.source, len(wanted))
+            for start, stop in shard_ranges(task.source, task.columns, len(wanted))
         ]
     return tasks
 
@@ -229,6 +237,12 @@ def _dropped_too_many(ledger: Ledger, limit: float) -> Problem:
 
 
 def _emptiness_is_an_error(ledgers: Sequence[Ledger]) -> None:
+    held_out = {ledger.task for ledger in ledgers if ledger.role == "held_out"}
+    empty = sorted(held_out - {ledger.task for ledger in ledgers if ledger.kept})
+    if empty:
+        what = f"nothing is left to evaluate of {', '.join(empty)}: every row was dropped"
+        found = sorted({reason for ledger in ledgers if ledger.task in empty for reason in ledger.dropped})
+        raise InstructifyError(Problem(f"{what} ({', '.join(found)})", expected="another eval_split"))
     if not any(ledger.kept for ledger in ledgers if ledger.role == "train"):
         reasons = sorted({reason for ledger in ledgers for reason in ledger.dropped})
         raise InstructifyError(
@@ -335,6 +349,21 @@ def _drop_stale(plan: Plan, stage: Stage, made: _Made, keep_work: bool) -> None:
 
 def _write_text(file: Any, text: str) -> None:
     file.write(text.encode("utf-8"))
+
+
+def _check_outside(out: Path, loaded: LoadedRecipe, plan: Plan) -> None:
+    """Refuse sources that read what the build itself publishes: the next build would read the last one."""
+    problems = []
+    for number, task in enumerate(plan.tasks):
+        if not isinstance(task.source_spec, FilesSource):
+            continue
+        read = find_files(task.source_spec, task.split, loaded.base).paths
+        inside = next((path for path in read if path.resolve().is_relative_to(out)), None)
+        if inside is not None:
+            what = f"the source of {task.name} reads the output directory: {inside}"
+            problems.append(Problem(what, loaded.where(number), "an output directory apart from the sources"))
+    if problems:
+        raise InstructifyError(*problems)
 
 
 def _check_apart(target: Path, loaded: LoadedRecipe) -> None:

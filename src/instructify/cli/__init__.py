@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 from instructify.errors import InstructifyError
 
@@ -12,27 +13,66 @@ INTERRUPTED = "interrupted; an interrupted build goes on from here when it is st
 
 def main() -> None:
     """Run the command line and exit: 0 ok, 1 failed, 2 wrong usage, 75 locked, 130 interrupted."""
+    if sys.stderr is None:  # closed by the shell
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")
+    if sys.stdout is None:
+        _say("error: standard output is closed")
+        sys.exit(1)
+    code = _run()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = 1
+        _drop_output()
+    except OSError as error:
+        code = code or 1
+        _say(f"error: standard output cannot be written: {error.strerror}")
+        _drop_output()
+    sys.exit(code)
+
+
+def _run() -> int | str | None:
+    """Run the command and return the exit code, having said what went wrong."""
     from instructify.cli.app import app
 
     try:
         app()
     except InstructifyError as error:
         for problem in error.problems:
-            print(f"error: {problem}", file=sys.stderr)  # noqa: T201  (the one place errors are shown)
-        sys.exit(error.exit_code)
+            _say(f"error: {problem}")
+        return error.exit_code
     except KeyboardInterrupt:
-        print(INTERRUPTED, file=sys.stderr)  # noqa: T201
-        sys.exit(130)
+        _say(INTERRUPTED)
+        return 130
     except SystemExit as end:
         if end.code == 130:  # typer has caught the interrupt
-            print(INTERRUPTED, file=sys.stderr)  # noqa: T201
-        raise
+            _say(INTERRUPTED)
+        return end.code
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        _drop_output()
+        return 1
     except Exception as error:
         if os.environ.get("INSTRUCTIFY_DEBUG"):
             raise
-        text = f"error: {type(error).__name__}: {error} (INSTRUCTIFY_DEBUG=1 shows where)"
-        print(text, file=sys.stderr)  # noqa: T201
-        sys.exit(1)
+        if not (isinstance(error, OSError) and _output_fails()):
+            _say(f"error: {type(error).__name__}: {error} (INSTRUCTIFY_DEBUG=1 shows where)")
+        return 1
+    return 0
+
+
+def _output_fails() -> bool:
+    """Tell whether what was printed cannot be written; the caller of the command says so."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return True
+    return False
+
+
+def _drop_output() -> None:
+    """Send what is left of the output nowhere, so that Python does not complain of it on exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201  (the one place errors are shown)

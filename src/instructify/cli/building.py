@@ -190,7 +190,7 @@ def _show_build(result: BuildResult) -> None:
         missing = sum(ledger.quota - ledger.kept for ledger in short)
         count = f"{len(short)} of {len(result.ledgers)} templates"
         show.line(f"{count} ran out of rows, {missing:,} examples short")
-    empty = [ledger for ledger in result.ledgers if not ledger.kept]
+    empty = [ledger for ledger in result.ledgers if ledger.quota and not ledger.kept]
     for ledger in empty[:10]:
         show.line(f"note: {ledger.task} / {ledger.template} kept nothing")
     if len(empty) > 10:

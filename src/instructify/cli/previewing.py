@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from instructify.build import PlannedTask
     from instructify.build.sample import Sampled
     from instructify.recipe.load import LoadedRecipe
+
+TARGETS = "a template file, a folder of one dataset's templates, a dataset name, or a recipe"
 
 
 def preview(
@@ -36,7 +39,9 @@ def preview(
     row: Annotated[
         list[int] | None, typer.Option(help="Index of a row to show; may be given several times.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the draws, unless the target is a recipe.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="Seed of the draws, unless the target is a recipe.")
+    ] = 0,
     data_root: DataRoot = None,
     json: Json = False,
 ) -> None:
@@ -78,6 +83,8 @@ def _planned(
     from instructify.errors import InstructifyError, Problem, nearest
     from instructify.recipe.load import load_recipe
 
+    if not target:
+        raise InstructifyError(Problem("the target is empty", expected=TARGETS))
     path = Path(target)
     is_recipe = path.suffix in (".yaml", ".yml") and path.name not in ("task.yaml", "templates.yaml")
     loaded = load_recipe(path) if is_recipe else _improvised(target, template, data, split, seed)
@@ -86,38 +93,42 @@ def _planned(
     if not tasks:
         names = [one.name for one in plan.tasks]
         raise InstructifyError(Problem(f"no task is called {task!r}", target, nearest=nearest(task, names)))
-    if is_recipe:
-        tasks = [_narrowed(one, template) for one in tasks]
-    return loaded, [one for one in tasks if one.templates]
+    if not is_recipe:
+        return loaded, tasks
+    narrowed = [one for one in (_narrowed(one, template) for one in tasks) if one.templates]
+    if not narrowed:
+        known = [found.name for one in tasks for found in one.templates]
+        what = f"no template is called {template!r}"
+        raise InstructifyError(Problem(what, target, nearest=nearest(template, known)))
+    return loaded, narrowed
 
 
 def _narrowed(task: PlannedTask, pattern: str) -> PlannedTask:
     from dataclasses import replace
-    from fnmatch import fnmatchcase
 
-    return replace(task, templates=tuple(t for t in task.templates if fnmatchcase(t.name, pattern)))
+    from instructify.templates import matches
+
+    return replace(task, templates=tuple(t for t in task.templates if matches(t.name, pattern)))
 
 
 def _improvised(target: str, template: str, data: str | None, split: str, seed: int) -> LoadedRecipe:
     """Return a one-task recipe around a template file, a folder, or a dataset name."""
-    from instructify.recipe.load import LoadedRecipe
+    from instructify.recipe import yaml
+    from instructify.recipe.load import LoadedRecipe, validate
     from instructify.recipe.models import Recipe
 
-    path = Path(target)
-    dataset, subset, collection = target, None, ""
-    include = template
-    if path.exists():
-        folder = path.resolve().parent if path.is_file() else path.resolve()
-        if path.is_file() and path.suffix == ".jinja":
-            include = _name_of(path)
-        dataset, subset, collection, key = _named(folder)
+    place, include = _place(target), template
+    if place is None:
+        dataset, subset, key, collections = _known(target)
     else:
-        key = target
-        head, _, tail = target.partition("/")
-        dataset, subset = (head, tail) if head == "world" and tail else (target, None)
-    from instructify.templates.promptsource import installed_root
-
-    every = ["builtin", "promptsource"] if installed_root() else ["builtin"]
+        folder = place.parent if place.is_file() else place
+        if place.suffix == ".jinja" and place.is_file():
+            include = _name_of(place)
+        dataset, subset, collection, key = _named(folder)
+        collections = [collection]
+        for name in (dataset, subset or dataset, key):
+            _check_name(name, str(folder))
+    _check_options(data, split)
     task: dict[str, Any] = {
         "dataset": dataset,
         "subset": subset,
@@ -127,16 +138,78 @@ def _improvised(target: str, template: str, data: str | None, split: str, seed: 
     }
     if data is not None:
         task["source"] = {"kind": "files", "path": str(Path(data).resolve())}
-    recipe = Recipe.model_validate(
-        {
-            "name": "preview",
-            "seed": seed,
-            "template_sources": [collection] if collection else every,
-            "output": {"dir": "."},
-            "tasks": [task],
-        }
-    )
+    whole = {
+        "name": "preview",
+        "seed": seed,
+        "template_sources": collections,
+        "output": {"dir": "."},
+        "tasks": [task],
+    }
+    recipe = validate(Recipe, whole, yaml.parse("", target)[1], target)
     return LoadedRecipe(recipe, Path("preview").absolute(), Path.cwd(), "")
+
+
+def _place(target: str) -> Path | None:
+    """Return the template file or folder that a target names; None where it is no path."""
+    from instructify.errors import InstructifyError, Problem
+
+    try:
+        place = Path(target).resolve()
+        is_file = place.is_file()
+        if not is_file and not place.is_dir():
+            return None
+    except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ENOTDIR):
+            return None
+        raise InstructifyError(Problem(f"cannot be read: {(error.strerror or '').lower()}", target)) from None
+    except (RuntimeError, ValueError) as error:  # links in a circle, a NUL
+        raise InstructifyError(Problem(f"cannot be read: {error}", target)) from None
+    if is_file and place.suffix != ".jinja" and place.name not in ("task.yaml", "templates.yaml"):
+        raise InstructifyError(Problem("this is no template", target, TARGETS))
+    return place
+
+
+def _known(target: str) -> tuple[str, str | None, str, list[str]]:
+    """Return dataset, subset, key and collections of a dataset name."""
+    from instructify.templates import open_library
+    from instructify.templates.promptsource import installed_root
+
+    collections = ["builtin", "promptsource"] if installed_root() else ["builtin"]
+    library = open_library(collections, Path.cwd())
+    _check_name(target, "", library.datasets)
+    return *library.parts(target), target, collections
+
+
+def _check_name(name: str, where: str, known: Callable[[], list[str]] = list) -> None:
+    """Raise InstructifyError unless a dataset can be called so."""
+    import re
+
+    from instructify.errors import InstructifyError, Problem, nearest
+    from instructify.recipe.load import NAME_PATTERN, PATTERNS
+
+    if len(name) > 200 or not re.fullmatch(NAME_PATTERN, name) or name.endswith("\n"):
+        shown = repr(name if len(name) <= 80 else name[:77] + "...")
+        what = f"a dataset cannot be called {shown}" if where else f"there is no file or folder {shown}"
+        expected = (
+            PATTERNS[NAME_PATTERN]
+            if where
+            else f"{TARGETS}; the name of a dataset is {PATTERNS[NAME_PATTERN]}"
+        )
+        raise InstructifyError(Problem(what, where, expected, nearest(name, known())))
+
+
+def _check_options(data: str | None, split: str) -> None:
+    from instructify.errors import InstructifyError, Problem
+    from instructify.recipe.models import SPLIT
+
+    problems = []
+    if not SPLIT.fullmatch(split):
+        expected = "a name with an optional slice, as in train, train[:500], test[10%:20%]"
+        problems.append(Problem(f"{split!r} is no split", "--split", expected))
+    if data == "":
+        problems.append(Problem("no path is given", "--data", "a file, folder or glob of rows"))
+    if problems:
+        raise InstructifyError(*problems)
 
 
 def _name_of(path: Path) -> str:
@@ -154,7 +227,7 @@ def _named(folder: Path) -> tuple[str, str | None, str, str]:
     facts = folder / "task.yaml"
     if facts.is_file():
         task = read_task_file(facts)
-        key = f"{task.dataset}/{task.subset}" if task.subset else task.dataset
+        key = task.folder
         if folder.as_posix().endswith("/" + key):
             return task.dataset, task.subset, folder.as_posix().removesuffix("/" + key) or "/", key
         return task.dataset, task.subset, str(folder.parent), folder.name

@@ -1,4 +1,4 @@
-"""`templates list`, `show` and `add`."""
+"""`templates list`, `show`, `stats` and `add`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from instructify.cli.building import Json
 
 if TYPE_CHECKING:
     from instructify.templates import Template, TemplateLibrary
+    from instructify.templates.stats import TemplateStats
 
 app = typer.Typer(help="Look at prompt templates, and add collections of them.", no_args_is_help=True)
 
@@ -41,7 +42,7 @@ def list_(
         rows = [(t.name, t.collection, t.kind, ", ".join(t.languages), t.hash) for t in templates]
         show.table(dataset, ("template", "collection", "kind", "language", "hash"), rows)
         return
-    matching = {name: library.templates(name) for name in datasets if dataset in name}
+    matching = {name: library.templates(name) for name in _matching(library, dataset)}
     if json:
         show.as_json({name: [template.name for template in found] for name, found in matching.items()})
         return
@@ -79,6 +80,84 @@ def show_(
         show.line(f"answer_choices: {choices}")
     show.line()
     show.line(found.body.strip("\n"))
+
+
+@app.command("stats")
+def stats(
+    dataset: Annotated[str, typer.Argument(help="Part of a dataset name.")] = "",
+    source: From = None,
+    json: Json = False,
+) -> None:
+    """Count templates, and measure how long and how varied their own words are.
+
+    Example: instructify templates stats world
+    """
+    from dataclasses import asdict
+
+    from instructify.templates.stats import template_stats
+
+    library = _library(source)
+    found = {name: library.templates(name) for name in _matching(library, dataset)}
+    if not found:
+        show.as_json({"datasets": {}, "total": None}) if json else show.line("no templates")
+        return
+    by_dataset = {name: template_stats(templates) for name, templates in found.items()}
+    total = template_stats([template for templates in found.values() for template in templates])
+    clusters = sorted({cluster for name in found if (cluster := library.task_info(name).cluster)})
+    if json:
+        whole = {"datasets": len(found), "clusters": clusters, **asdict(total)}
+        show.as_json({"datasets": {name: asdict(one) for name, one in by_dataset.items()}, "total": whole})
+        return
+    columns = (
+        "dataset",
+        "templates>",
+        "inverted>",
+        "language",
+        "choices>",
+        "in prompt>",
+        "characters>",
+        "distinct-2>",
+        "author?",
+    )
+    show.table("", columns, [_stats_row(name, one) for name, one in by_dataset.items()])
+    covered = f"{len(found):,} datasets, {len(clusters):,} task clusters"
+    show.line(
+        f"{total.templates:,} templates for {covered}: {total.task:,} task, {total.inverted:,} inverted"
+    )
+    show.line(
+        f"{total.with_choices:,} with answer choices, {total.choices_in_prompt:,} with choices in the prompt; "
+        f"median prompt {total.prompt_characters:,.0f} characters, distinct-2 {_share(total.distinct_2)}"
+    )
+
+
+def _stats_row(name: str, stats: TemplateStats) -> tuple[str, ...]:
+    return (
+        name,
+        f"{stats.templates:,}",
+        f"{stats.inverted:,}",
+        ", ".join(stats.languages),
+        f"{stats.with_choices:,}",
+        f"{stats.choices_in_prompt:,}",
+        f"{stats.prompt_characters:,.0f}",
+        _share(stats.distinct_2),
+        ", ".join(stats.authors),
+    )
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _matching(library: TemplateLibrary, part: str) -> list[str]:
+    """Return the datasets with this in their names; raises InstructifyError where there are none."""
+    from instructify.errors import InstructifyError, Problem, nearest
+
+    known = library.datasets()
+    found = [name for name in known if part in name]
+    if part and not found:
+        what = f"no dataset with templates has {part!r} in its name"
+        raise InstructifyError(Problem(what, nearest=nearest(part, known)))
+    return found
 
 
 @app.command("add")

@@ -15,6 +15,8 @@ from pydantic import (
     field_validator,
 )
 
+from instructify.errors import InstructifyError, Problem
+
 Name = Annotated[str, Field(pattern=r"^[\w][\w.\-]*(/[\w][\w.\-]*)*$", max_length=200)]
 Cast = Literal["string", "int64", "float64", "bool"]
 SPLIT = re.compile(r"^(?P<name>[\w.\-]+)(\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\])?$")
@@ -121,15 +123,16 @@ class TaskEntry(Strict):
     )
     source: Source | None = Field(
         default=None,
-        description="Where the rows come from; by default the offline world for world/*, else the folder "
-        "of that name under data_root, else the hub dataset of that name.",
+        description="Where the rows come from; by default the offline world for world/*; else, where a "
+        "data root is set, the folder of that name in it, which must be there; else the hub dataset of that "
+        "name.",
     )
     templates: TemplateChoice = Field(default=TemplateChoice(), description="Which templates to use.")
     cap: PositiveInt | None = Field(
-        default=None, description="Most examples of this dataset; overrides mixture.cap_per_dataset."
+        default=None, description="Most training examples of this dataset; overrides mixture.cap_per_dataset."
     )
     cap_per_template: PositiveInt | None = Field(
-        default=None, description="Most examples of each template; overrides mixture.cap_per_template."
+        default=None, description="Most training examples of each template; overrides mixture.cap_per_template."
     )
     licence: str | None = Field(
         default=None, description="Licence of the rows; by default that of task.yaml."
@@ -242,5 +245,11 @@ def recipe_data(recipe: Recipe) -> dict[str, Any]:
 
 
 def resolve(path: str, base: Path) -> Path:
-    """Return a recipe path relative to the recipe's folder; `~` is expanded."""
-    return (base / Path(path).expanduser()).resolve()
+    """Return a recipe path relative to the recipe's folder; `~` is expanded.
+
+    Raises InstructifyError for the home of a user who is not known.
+    """
+    try:
+        return (base / Path(path).expanduser()).resolve()
+    except RuntimeError as error:
+        raise InstructifyError(Problem(f"{path}: {error}")) from error

@@ -65,7 +65,7 @@ def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
 
 
 def _expand(pattern: str, spec: FilesSource, split: str, base: Path, notes: list[str]) -> list[Path]:
-    named = str(Path(pattern.replace("{split}", split)).expanduser())
+    named = _at_home(pattern.replace("{split}", split))
     path = Path(os.path.normpath(base / named))
     try:
         if path.is_dir():
@@ -81,6 +81,17 @@ def _expand(pattern: str, spec: FilesSource, split: str, base: Path, notes: list
     except OSError as error:
         problem = _unreadable(path, error)
     raise InstructifyError(problem)
+
+
+def _at_home(pattern: str) -> str:
+    """Return a path with the `~` or `~user` at its start filled in."""
+    try:
+        return str(Path(pattern).expanduser())
+    except RuntimeError:
+        user = Path(pattern).parts[0]
+        raise InstructifyError(
+            Problem(f"there is no home folder {user!r}", pattern, "~ or the name of a user of this machine")
+        ) from None
 
 
 def _glob(pattern: str, base: Path) -> list[str]:
@@ -113,7 +124,7 @@ def _missing(pattern: str, path: Path, split: str, base: Path) -> Problem:
 
 def _splits_of(pattern: str, base: Path) -> list[str]:
     """Return the split names for which a pattern with {split} would find something."""
-    before, after = str(Path(pattern).expanduser()).split("{split}")[:2]
+    before, after = _at_home(pattern).split("{split}")[:2]
     starred = glob.escape(before) + "*" + (glob.escape(after) if not glob.has_magic(after) else after)
     shape = re.compile(
         re.escape(before) + r"([\w.\-]+?)" + ".*" * glob.has_magic(after) + re.escape(after) + "$"

@@ -12,16 +12,25 @@ from instructify.errors import InstructifyError, Problem
 from instructify.recipe.models import Columns
 from instructify.sources.block import Intake
 from instructify.sources.columns import check_columns, visible_block, visible_types
+from instructify.sources.stamps import stamp_of
 from instructify.types import OpenSource, RowFile
 
 READER = 1  # raise when readers change what they make of the same bytes
 KEY = b"instructify"
 
 
-def ingest(work: Path, fingerprint: str, spec: Columns, where: str, make: Callable[[], Intake]) -> OpenSource:
+def ingest(
+    work: Path,
+    fingerprint: str,
+    spec: Columns,
+    where: str,
+    make: Callable[[], Intake],
+    check: Callable[[], None] = lambda: None,
+) -> OpenSource:
     """Return the source that was ingested under this fingerprint, ingesting it now if it was not.
 
-    The file appears under its final name complete and flushed to disk, or not at all.
+    The file appears under its final name complete and flushed to disk, or not at all. `check` raises when
+    the input is no longer what the fingerprint was made of; it is called after the last row was read.
 
     Raises:
         InstructifyError: the input or the recipe's column options do not hold, or the disk refuses.
@@ -31,7 +40,10 @@ def ingest(work: Path, fingerprint: str, spec: Columns, where: str, make: Callab
     if found is None:
         try:
             work.mkdir(parents=True, exist_ok=True)
-            _write(target, make(), spec, where)
+            _write(target, make(), spec, where, check)
+        except InstructifyError:
+            check()  # a change says more than the damage it did
+            raise
         except OSError as error:
             raise InstructifyError(
                 Problem(f"cannot be written: {error.strerror or error}", where=str(work))
@@ -47,13 +59,14 @@ def _opened(target: Path, fingerprint: str) -> OpenSource | None:
     import pyarrow.parquet as pq
 
     try:
+        stamp = stamp_of(target)
         metadata = pq.read_metadata(target)
         schema = metadata.schema.to_arrow_schema()
         kept = json.loads(schema.metadata[KEY])
-    except (OSError, KeyError, TypeError, ValueError, pa.ArrowException):
+    except (InstructifyError, OSError, KeyError, TypeError, ValueError, pa.ArrowException):
         return None
     return OpenSource(
-        files=(RowFile(target, metadata.num_rows),),
+        files=(RowFile(target, metadata.num_rows, stamp),),
         start=0,
         stop=metadata.num_rows,
         columns=tuple(schema.names),
@@ -63,7 +76,7 @@ def _opened(target: Path, fingerprint: str) -> OpenSource | None:
     )
 
 
-def _write(target: Path, intake: Intake, spec: Columns, where: str) -> None:
+def _write(target: Path, intake: Intake, spec: Columns, where: str, check: Callable[[], None]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -79,6 +92,7 @@ def _write(target: Path, intake: Intake, spec: Columns, where: str) -> None:
         ):
             for block in intake.blocks():
                 writer.write_table(visible_block(block, spec, types).replace_schema_metadata(schema.metadata))
+        check()
         _sync(partial)
         partial.replace(target)
         _sync(target.parent)

@@ -19,6 +19,7 @@ from instructify.sources.jsonlines import read_json, read_jsonl
 from instructify.sources.parquet import open_parquet
 from instructify.sources.read import plain_schema
 from instructify.sources.splits import parse_split, split_name
+from instructify.sources.stamps import Marked, mark_files
 from instructify.sources.text import codec_name
 from instructify.types import OpenSource
 
@@ -55,7 +56,7 @@ def open_source(
 def _open_files(spec: FilesSource, split: str, base: Path, work: Path) -> OpenSource:
     files = find_files(spec, split, base)
     text: Mapping[str, Callable[[], OpenSource]] = {
-        "parquet": lambda: open_parquet(files.paths, spec, _marked(spec, files, format="parquet"), work),
+        "parquet": lambda: open_parquet(_marked(spec, files, format="parquet"), spec, work),
         "csv": lambda: _open_delimited(spec, files, work),
         "tsv": lambda: _open_delimited(spec, files, work),
         "json": lambda: _open_json(spec, files, work),
@@ -78,7 +79,14 @@ def _open_delimited(spec: FilesSource, files: Found, work: Path) -> OpenSource:
         nulls=sorted(dialect.nulls),
     )
     where = str(files.paths[0])
-    return ingest(work, mark, spec, where, lambda: read_delimited(files.paths, dialect, maybe_raw(spec)))
+    return ingest(
+        work,
+        mark.fingerprint,
+        spec,
+        where,
+        lambda: read_delimited(files.paths, dialect, maybe_raw(spec)),
+        mark.check,
+    )
 
 
 def _open_json(spec: FilesSource, files: Found, work: Path) -> OpenSource:
@@ -86,11 +94,18 @@ def _open_json(spec: FilesSource, files: Found, work: Path) -> OpenSource:
     read = read_jsonl if files.format == "jsonl" else read_json
     mark = _marked(spec, files, format=files.format, encoding=encoding)
     where = str(files.paths[0])
-    return ingest(work, mark, spec, where, lambda: read(files.paths, encoding, maybe_raw(spec)))
+    return ingest(
+        work,
+        mark.fingerprint,
+        spec,
+        where,
+        lambda: read(files.paths, encoding, maybe_raw(spec)),
+        mark.check,
+    )
 
 
-def _marked(spec: FilesSource, files: Found, **reading: object) -> str:
-    return fingerprint.of_files(files.paths, fingerprint.options_text(spec, **reading))
+def _marked(spec: FilesSource, files: Found, **reading: object) -> Marked:
+    return mark_files(files.paths, fingerprint.options_text(spec, **reading))
 
 
 def _open_hub(spec: HubSource, split: str, base: Path, work: Path) -> OpenSource:

@@ -12,20 +12,23 @@ from instructify.sources.block import BLOCK_ROWS, Block, Intake
 from instructify.sources.columns import cast_type, check_columns, parquet_labels, visible_block, visible_types
 from instructify.sources.ingest import ingest, visible_labels
 from instructify.sources.read import plain_schema
+from instructify.sources.stamps import Marked
 from instructify.types import OpenSource, RowFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def open_parquet(paths: Sequence[Path], spec: Columns, fingerprint: str, work: Path) -> OpenSource:
+def open_parquet(mark: Marked, spec: Columns, work: Path) -> OpenSource:
     """Open the Parquet files of one split.
 
     Raises:
-        InstructifyError: a file is corrupt, two files disagree, or the recipe's column options do not fit.
+        InstructifyError: a file is corrupt or changes, two files disagree, or the recipe's column options
+            do not fit.
     """
     import pyarrow as pa
 
+    paths = mark.paths
     footers = [_footer(path) for path in paths]
     schema = _same_schema(paths, [found for _, found in footers], spec)
     labels = _same_labels(paths, [found for _, found in footers])
@@ -42,16 +45,20 @@ def open_parquet(paths: Sequence[Path], spec: Columns, fingerprint: str, work: P
     if casts or texts:
         types = {name: None if seen(spec, name) in spec.cast else kind for name, kind in stored.items()}
         intake = Intake(types, lambda: _blocks(paths, list(stored)), labels)
-        return ingest(work, fingerprint, spec, str(paths[0]), lambda: intake)
+        return ingest(work, mark.fingerprint, spec, str(paths[0]), lambda: intake, mark.check)
     _check_labels(paths, spec, stored)
-    files = tuple(RowFile(path, rows) for path, (rows, _) in zip(paths, footers, strict=True))
+    files = tuple(
+        RowFile(path, rows, stamp)
+        for path, (rows, _), stamp in zip(paths, footers, mark.stamps, strict=True)
+    )
+    mark.check_stamps()
     total = sum(file.rows for file in files)
     return OpenSource(
         files=files,
         start=0,
         stop=total,
         columns=tuple(seen(spec, name) for name in stored),
-        fingerprint=fingerprint,
+        fingerprint=mark.fingerprint,
         renames=dict(spec.rename),
         labels=visible_labels(labels, spec),
     )

@@ -5,28 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from instructify.errors import InstructifyError, Problem, nearest
-from instructify.types import OpenSource
+from instructify.sources.stamps import check_file
+from instructify.types import OpenSource, RowFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-Stamp = tuple[int, int, int]  # inode, size and time of change: a replaced file is never served from a cache
 
 
 def source_schema(source: OpenSource) -> pa.Schema:
     """Return the Arrow schema of the rows under the names that templates see.
 
     Raises:
-        InstructifyError: the first file cannot be read any more.
+        InstructifyError: the first file cannot be read any more, or has changed.
     """
     import pyarrow as pa
 
-    path = source.files[0].path
-    schema = _layout(path, _stamp(path))[1]
+    check_file(source.files[0])
+    schema = _layout(source.files[0])[1]
     return pa.schema([field.with_name(source.renames.get(field.name, field.name)) for field in schema])
 
 
@@ -84,10 +82,18 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
         return plain_type(kind.storage_type)
     if pa.types.is_dictionary(kind):
         return plain_type(kind.value_type)
-    if pa.types.is_list(kind):
+    if pa.types.is_string_view(kind):
+        return pa.string()
+    if pa.types.is_binary_view(kind):
+        return pa.binary()
+    if pa.types.is_list(kind) or pa.types.is_list_view(kind):
         return pa.list_(plain_type(kind.value_type))
-    if pa.types.is_large_list(kind):
+    if pa.types.is_large_list(kind) or pa.types.is_large_list_view(kind):
         return pa.large_list(plain_type(kind.value_type))
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(plain_type(kind.value_type), kind.list_size)
+    if pa.types.is_map(kind):
+        return pa.map_(plain_type(kind.key_type), plain_type(kind.item_type))
     if pa.types.is_struct(kind):
         return pa.struct([pa.field(field.name, plain_type(field.type)) for field in kind])
     return kind
@@ -100,56 +106,51 @@ def _pieces(source: OpenSource, start: int, stop: int, names: tuple[str, ...]) -
         before += file.rows
         if low >= high:
             continue
-        stamp = _stamp(file.path)
-        ends, _ = _layout(file.path, stamp)
-        if (ends[-1] if ends else 0) != file.rows:
-            raise InstructifyError(Problem("the file has changed since it was opened", where=str(file.path)))
+        check_file(file)
+        ends, _ = _layout(file)
         begin = 0
         for group, end in enumerate(ends):
             if begin < high and low < end:
-                table = _row_group(file.path, stamp, group, names)
+                table = _row_group(file, group, names)
                 first = max(low - begin, 0)
                 yield table.slice(first, min(high, end) - begin - first)
             begin = end
 
 
-def _stamp(path: Path) -> Stamp:
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise _unreadable(path, error) from None
-    return status.st_ino, status.st_size, status.st_mtime_ns
-
-
 @lru_cache(maxsize=64)
-def _layout(path: Path, stamp: Stamp) -> tuple[tuple[int, ...], pa.Schema]:
+def _layout(file: RowFile) -> tuple[tuple[int, ...], pa.Schema]:
     """Return the row at which each row group ends, and the plain schema."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:
-            groups = range(file.metadata.num_row_groups)
-            ends = tuple(accumulate(file.metadata.row_group(group).num_rows for group in groups))
-            return ends, plain_schema(file.schema_arrow)
+        with pq.ParquetFile(file.path) as opened:
+            groups = range(opened.metadata.num_row_groups)
+            ends = tuple(accumulate(opened.metadata.row_group(group).num_rows for group in groups))
+            schema = plain_schema(opened.schema_arrow)
     except (pa.ArrowException, OSError) as error:
-        raise _unreadable(path, error) from None
+        raise _unreadable(file, error) from None
+    check_file(file)
+    return ends, schema
 
 
 @lru_cache(maxsize=2)
-def _row_group(path: Path, stamp: Stamp, group: int, names: tuple[str, ...]) -> pa.Table:
+def _row_group(file: RowFile, group: int, names: tuple[str, ...]) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            table = file.read_row_group(group, columns=list(names), use_threads=False)
+        with pq.ParquetFile(file.path, page_checksum_verification=True) as opened:
+            table = opened.read_row_group(group, columns=list(names), use_threads=False)
         table = table.select(list(names)).replace_schema_metadata(None)
-        return table.cast(plain_schema(table.schema))
+        table = table.cast(plain_schema(table.schema))
     except (pa.ArrowException, OSError) as error:
-        raise _unreadable(path, error) from None
+        raise _unreadable(file, error) from None
+    check_file(file)  # it may have been replaced after the last look and before it was opened
+    return table
 
 
-def _unreadable(path: Path, error: Exception) -> InstructifyError:
+def _unreadable(file: RowFile, error: Exception) -> InstructifyError:
+    check_file(file)  # a change says more than the damage it did
     reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return InstructifyError(Problem(f"cannot be read: {reason}", where=str(path)))
+    return InstructifyError(Problem(f"cannot be read: {reason}", where=str(file.path)))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import NoReturn
 
 from instructify.errors import InstructifyError, Problem, nearest
+from instructify.recipe.models import resolve
 from instructify.templates import ours, promptsource
 from instructify.templates.model import Template
 from instructify.templates.ours import TaskFile
@@ -36,33 +40,41 @@ class Collection:
     def datasets(self) -> list[str]:
         """Return the datasets that have templates here, sorted."""
         found = []
-        for folder, names, files in os.walk(self.root):
-            names.sort()
-            if promptsource.FILE_NAME in files or any(name.endswith(".jinja") for name in files):
+        for folder, names, files in os.walk(self.root, onerror=_refuse):
+            names[:] = sorted(name for name in names if not _is_hidden(name))
+            if any(name == promptsource.FILE_NAME or _is_template(name) for name in files):
                 found.append(Path(folder).relative_to(self.root).as_posix())
         return sorted(found)
 
     def templates(self, dataset: str, truncate: bool) -> list[Template]:
-        """Return the templates of one dataset, sorted by name; none where the folder is missing."""
+        """Return the templates of one dataset, sorted by name; none where the folder is missing.
+
+        Raises InstructifyError with the problems of every file, and for names that two templates share.
+        """
         folder = self.root / dataset
+        names = _files(folder)
         found: list[Template] = []
         problems: list[Problem] = []
-        for path in sorted(folder.glob("*.jinja")) if folder.is_dir() else []:
+        for path in (folder / name for name in names if _is_template(name)):
             try:
                 found.append(ours.read_template(path, dataset, self.name))
             except InstructifyError as error:
                 problems += error.problems
-        if (folder / promptsource.FILE_NAME).is_file():
+        if promptsource.FILE_NAME in names:
             path = folder / promptsource.FILE_NAME
-            found += promptsource.read_templates(path, dataset, self.name, truncate)
+            try:
+                found += promptsource.read_templates(path, dataset, self.name, truncate)
+            except InstructifyError as error:
+                problems += error.problems
+        problems += _shared_names(found)
         if problems:
             raise InstructifyError(*problems)
         return sorted(found, key=lambda template: template.name)
 
     def task_file(self, dataset: str) -> TaskFile | None:
         """Return what the dataset's task.yaml says, or None."""
-        path = self.root / dataset / TASK_FILE
-        return ours.read_task_file(path) if path.is_file() else None
+        folder = self.root / dataset
+        return ours.read_task_file(folder / TASK_FILE, dataset) if TASK_FILE in _files(folder) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +112,19 @@ class TemplateLibrary:
                 return TaskInfo(facts.cluster, facts.licence, facts.language, facts.description)
         return TaskInfo()
 
+    def parts(self, folder: str) -> tuple[str, str | None]:
+        """Return dataset and subset of a folder of templates: what its task.yaml says, else by its name."""
+        for collection in self.collections:
+            facts = collection.task_file(folder)
+            if facts is not None:
+                return facts.dataset, facts.subset
+        return promptsource.parts(folder)
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Tell whether a pattern selects a template: it is its very name, or a glob pattern that fits."""
+    return name == pattern or fnmatchcase(name, pattern)
+
 
 def builtin_root() -> Path:
     """Return the folder of the templates that ship with instructify."""
@@ -115,26 +140,77 @@ def open_library(names: Sequence[str], base: Path, truncate: bool = False) -> Te
     collections: list[Collection] = []
     problems: list[Problem] = []
     for name in names:
-        if name == BUILTIN:
-            collections.append(Collection(BUILTIN, builtin_root()))
-        elif name == PROMPTSOURCE:
-            root = promptsource.installed_root()
-            if root is None:
-                problems.append(
-                    Problem("promptsource is not installed; instructify templates add promptsource does it")
-                )
-            else:
-                collections.append(Collection(PROMPTSOURCE, root))
-        elif (base / name).is_dir():
-            collections.append(Collection(name, (base / name).resolve()))
-        else:
-            problems.append(
-                Problem(
-                    f"no template folder {name!r}",
-                    expected="builtin, promptsource, or a folder relative to the recipe",
-                    nearest=nearest(name, [BUILTIN, PROMPTSOURCE]),
-                )
-            )
+        try:
+            collections.append(_collection(name, base))
+        except InstructifyError as error:
+            problems += error.problems
     if problems:
         raise InstructifyError(*problems)
     return TemplateLibrary(tuple(collections), truncate)
+
+
+def _collection(name: str, base: Path) -> Collection:
+    if name == BUILTIN:
+        return Collection(BUILTIN, builtin_root())
+    if name == PROMPTSOURCE:
+        root = promptsource.installed_root()
+        if root is None:
+            what = "promptsource is not installed; instructify templates add promptsource does it"
+            raise InstructifyError(Problem(what))
+        return Collection(PROMPTSOURCE, root)
+    reason = ""
+    try:
+        folder = resolve(name, base)
+        if folder.is_dir():
+            return Collection(name, folder)
+    except OSError as error:
+        reason = f": {(error.strerror or str(error)).lower()}"
+    except (RuntimeError, ValueError) as error:  # ~ of nobody, links in a circle; a NUL
+        reason = f": {str(error).lower().rstrip('.')}"
+    raise InstructifyError(
+        Problem(
+            f"no template folder {name!r}{reason}",
+            expected="builtin, promptsource, or a folder relative to the recipe",
+            nearest=nearest(name, [BUILTIN, PROMPTSOURCE]),
+        )
+    )
+
+
+def _is_hidden(name: str) -> bool:
+    """Tell whether an editor or an archiver left this behind, as they do `.#one.jinja` and `._one.jinja`."""
+    return name.startswith(".")
+
+
+def _is_template(name: str) -> bool:
+    return name.endswith(".jinja") and not _is_hidden(name)
+
+
+def _files(folder: Path) -> list[str]:
+    """Return the names of the files in a folder, sorted; none where there is no such folder."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries if not entry.is_dir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return []
+        _refuse(error)
+
+
+def _refuse(error: OSError) -> NoReturn:
+    """Say that a folder cannot be read; `os.walk` would pass over it in silence."""
+    where = str(error.filename or "")
+    what = f"the template folder cannot be read: {(error.strerror or str(error)).lower()}"
+    raise InstructifyError(Problem(what, where)) from error
+
+
+def _shared_names(templates: Sequence[Template]) -> list[Problem]:
+    first: dict[str, Template] = {}
+    problems = []
+    for template in templates:
+        other = first.setdefault(template.name, template)
+        if other is not template:
+            what = f"a second template is called {template.name!r}; the first is {other.where}"
+            problems.append(Problem(what, template.where, "another name"))
+    return problems

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +15,7 @@ from instructify.recipe.load import validate
 from instructify.templates.model import Template
 
 FENCE = "---"
+_JINJA = re.compile(r"\{[{%#]")
 
 
 class FrontMatter(BaseModel):
@@ -45,6 +48,11 @@ class TaskFile(BaseModel):
     label_names: dict[str, list[str]] = {}
     description: str = ""
 
+    @property
+    def folder(self) -> str:
+        """The folder it belongs in: dataset, or dataset/subset."""
+        return f"{self.dataset}/{self.subset}" if self.subset else self.dataset
+
 
 def read_template(path: Path, dataset: str, collection: str) -> Template:
     """Return the template of a file; raises InstructifyError naming file and line."""
@@ -64,6 +72,8 @@ def parse_template(text: str, where: str, stem: str, dataset: str, collection: s
         data, positions = yaml.parse("\n".join(lines[1:end]), where, first_line=2)
         end += 1
     front = validate(FrontMatter, {} if data is None else data, positions, where)
+    if problems := list(_choice_problems(front.answer_choices, positions, where)):
+        raise InstructifyError(*problems)
     body = "\n".join(lines[end:])
     name = front.name or stem
     choices = tuple(front.answer_choices) if isinstance(front.answer_choices, list) else front.answer_choices
@@ -88,10 +98,47 @@ def parse_template(text: str, where: str, stem: str, dataset: str, collection: s
     )
 
 
-def read_task_file(path: Path) -> TaskFile:
-    """Return the contents of a `task.yaml`; raises InstructifyError with every problem."""
-    data, positions = yaml.parse(read_text(path), str(path))
-    return validate(TaskFile, {} if data is None else data, positions, str(path))
+def _choice_problems(
+    choices: str | list[str] | None, positions: yaml.Positions, where: str
+) -> Iterator[Problem]:
+    """Yield what is wrong with answer choices that can be told from the file alone.
+
+    A blank choice is no answer, and the label of one given twice would be ambiguous. Choices with Jinja in
+    them are for the rows to judge.
+    """
+    whole = f"{where}:{positions.line(('answer_choices',))}"
+    if choices is not None and not choices:
+        yield Problem("answer_choices: none are given", whole, "at least one, or no answer_choices")
+    elif isinstance(choices, str) and not choices.strip():
+        yield Problem("answer_choices: the expression is blank", whole, "a list, or an expression")
+    seen: set[str] = set()
+    for number, choice in enumerate(choices if isinstance(choices, list) else []):
+        text = choice.strip()
+        place = f"{where}:{positions.line(('answer_choices', number))}"
+        if not text:
+            yield Problem(f"answer_choices[{number}]: the choice is blank", place, "a text")
+        elif text in seen and not _JINJA.search(text):
+            yield Problem(f"answer_choices[{number}]: {text!r} is given twice", place, "each choice once")
+        seen.add(text)
+
+
+def read_task_file(path: Path, folder: str | None = None) -> TaskFile:
+    """Return the contents of a `task.yaml`; raises InstructifyError with every problem.
+
+    `folder` is the one that it lies in, relative to its collection; `dataset[/subset]` must be the same.
+    """
+    where = str(path)
+    data, positions = yaml.parse(read_text(path), where)
+    facts = validate(TaskFile, {} if data is None else data, positions, where)
+    if folder is not None and facts.folder != folder:
+        key = "subset" if facts.subset and facts.dataset == folder.partition("/")[0] else "dataset"
+        what = f"{key}: the templates of {facts.folder!r} cannot lie in the folder {folder!r}"
+        raise InstructifyError(
+            Problem(
+                what, f"{where}:{positions.line((key,))}", "the folder's name: dataset, or dataset/subset"
+            )
+        )
+    return facts
 
 
 def read_text(path: Path) -> str:

@@ -20,6 +20,8 @@ from instructify.templates.ours import read_text
 VERSION = "0.2.3"
 FILE_NAME = "templates.yaml"
 MAX_BYTES = 4 << 20
+USERS = frozenset({"craffel", "Zaid"})
+"""Folders that promptsource keeps for users of the hub, whose datasets lie one level deeper."""
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the C loader where built
@@ -42,6 +44,15 @@ def installed_root() -> Path | None:
         return None
     root = Path(str(distribution.locate_file("promptsource/templates")))
     return root if root.is_dir() else None
+
+
+def parts(folder: str) -> tuple[str, str | None]:
+    """Return dataset and subset of a folder `[<user>/]<dataset>[/<subset>]`, told apart by the known users."""
+    head, _, tail = folder.partition("/")
+    if head in USERS and tail:
+        name, _, tail = tail.partition("/")
+        head = f"{head}/{name}"
+    return head, tail or None
 
 
 def read_templates(path: Path, dataset: str, collection: str, truncate: bool = False) -> list[Template]:
