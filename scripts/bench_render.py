@@ -105,9 +105,8 @@ def every(folder: Path, count: int, rounds: int, limit: int | None) -> None:
             slower.append(f"{fact['dataset']} / {fact['template_name']}: x{ours / by_once:.2f}")
     print(f"{len(over_apply):,} templates, {skipped} without rows of one type")
     for name, ratios in (("apply", over_apply), ("Jinja once", over_once)):
-        print(
-            f"over {name}: geometric mean x{statistics.geometric_mean(ratios):,.1f}, least x{min(ratios):,.1f}"
-        )
+        mean = statistics.geometric_mean(ratios)
+        print(f"over {name}: geometric mean x{mean:,.1f}, least x{min(ratios):,.1f}")
     print(f"slower than Jinja once: {len(slower)}", *slower, sep="\n  ")
 
 

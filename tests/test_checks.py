@@ -55,8 +55,10 @@ def test_the_label_is_the_place_of_the_target():
     assert check(rendered("a", "no", choices=("yes", "no"))).label == 1
 
 
-def test_of_equal_choices_the_first_is_the_label():
-    assert check(rendered("a", "x", choices=("x", "x"))).label == 0
+def test_a_target_that_is_several_of_the_choices_has_no_label():
+    with pytest.raises(RowError, match="ambiguous-target"):
+        check(rendered("a", "x", choices=("x", "x")))
+    assert check(rendered("a", "y", choices=("x", "x", "y"))).label == 2
 
 
 def test_no_choice_at_all_holds_no_target():

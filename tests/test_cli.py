@@ -123,6 +123,7 @@ def test_json_is_all_that_goes_to_standard_output(small_build: Path) -> None:
         ["templates", "list", "--json"],
         ["templates", "list", "world/facts", "--json"],
         ["templates", "show", "world/reviews", "terse", "--json"],
+        ["templates", "stats", "world/facts", "--json"],
         ["doctor", "--json"],
         ["schema"],
     ):

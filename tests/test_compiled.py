@@ -390,7 +390,8 @@ HEAVY = {
         "{% for i in range(num // 2500) %}{% set ns.a = [ns.a, ns.a] %}{% endfor %}"
     ),
     "large integers": (
-        "{% for i in range(num // 20) %}{% if [big * 8, big * 8, big * 8, big * 8] == [] %}{% endif %}{% endfor %}"
+        "{% for i in range(num // 20) %}"
+        "{% if [big * 8, big * 8, big * 8, big * 8] == [] %}{% endif %}{% endfor %}"
     ),
     "a text looked at": "{% for i in range(num // 5) %}{% if 'q' in long %}{% endif %}{% endfor %}",
     "a mapped list": "{% for i in range(num // 60) %}{{ many | map('upper') | join | length }}{% endfor %}",

@@ -20,7 +20,8 @@ from instructify.cli.progress import Silence
 from instructify.publish.manifest import read_manifest
 from instructify.recipe.load import load_recipe
 from instructify.recipe.models import Recipe
-from instructify.render.filters import FROM_JINJA, OWN
+from instructify.render.filters import FROM_JINJA, OWN, filter_table
+from instructify.render.meter import Meter
 from instructify.render.sandbox import GLOBALS
 from instructify.templates.ours import FrontMatter, TaskFile
 from instructify.types import EXAMPLE_COLUMNS
@@ -46,7 +47,7 @@ def cli(*arguments: str, cwd: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("name", "runs"), [("README.md", 7), ("docs/templates.md", 2), ("docs/builds.md", 1)]
+    ("name", "runs"), [("README.md", 7), ("docs/templates.md", 3), ("docs/builds.md", 1)]
 )
 def test_what_a_document_shows_is_what_its_commands_print(name: str, runs: int, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
@@ -147,6 +148,9 @@ def test_the_template_guide_lists_every_filter_and_global() -> None:
     listed = TEMPLATES.partition("Filters of Jinja:")[2].partition("\n\n")[0]
     assert tuple(re.findall(r"`(\w+)`", listed)) == FROM_JINJA
     assert table(TEMPLATES, "filter") == list(OWN)
+    every = {name for name in filter_table(Meter()) if re.fullmatch(r"[a-z]\w*", name)}
+    assert every >= {*FROM_JINJA, *OWN}
+    assert [name for name in sorted(every) if f"`{name}`" not in TEMPLATES] == []
     functions = TEMPLATES.partition("Global functions:")[2].partition(". Tests")[0]
     assert set(re.findall(r"`(\w+)`", functions)) == GLOBALS
 

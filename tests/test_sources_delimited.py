@@ -117,7 +117,7 @@ def test_files_may_order_their_columns_differently(tmp_path: Path) -> None:
         ("a\n", "train: the split has no row"),
         (
             b"a,b\nx,y\nx,caf\xe9\n",
-            "a.csv:3: byte 0xe9 is not utf-8; expected valid text, or another encoding",
+            "a.csv:3: byte 0xe9 is not utf-8; expected valid utf-8, or the file's own encoding",
         ),
         (b"\xff\xfea\x00\n\x00", "a.csv:1: byte 0xff is not utf-8; expected encoding: utf-16"),
         ("a,b\n1,2\n3,x\0y\n", "a.csv:3: the text holds a NUL"),
@@ -154,10 +154,66 @@ def test_a_declared_encoding_is_used(tmp_path: Path, encoding: str) -> None:
     assert rows(tmp_path, "a.csv", encoding=encoding) == [{"a": 1, "b": word}]
 
 
-@pytest.mark.parametrize("encoding", ["no-such", "hex", "rot13", "zip"])
+@pytest.mark.parametrize("encoding", ["no-such", "hex", "rot13", "zip", "undefined", "a\0b", ""])
 def test_what_is_no_text_encoding_is_refused(tmp_path: Path, encoding: str) -> None:
     put(tmp_path / "a.csv", "a\n1\n")
     assert "is unknown" in complaint(tmp_path, "a.csv", encoding=encoding)
+
+
+@pytest.mark.parametrize(
+    "encoding", ["unicode_escape", "raw_unicode_escape", "Raw-Unicode-Escape", "idna", "punycode", "charmap"]
+)
+def test_an_escaped_form_of_text_is_no_encoding_of_files(tmp_path: Path, encoding: str) -> None:
+    put(tmp_path / "a.csv", "a\n1\n")
+    assert "is not one that files are saved in" in complaint(tmp_path, "a.csv", encoding=encoding)
+
+
+KOREAN = "문장,분류\n오늘은 날씨가 참 좋습니다.,긍정\n이 영화는 재미가 없었다.,부정\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "declared", "expected"),
+    [
+        (KOREAN.encode("cp949"), "utf-8", "a.csv:1: byte 0xb9 is not utf-8; expected encoding: cp949"),
+        ((KOREAN + "똠방각하 펲시콜라,긍정\n").encode("cp949"), "utf-8", "expected encoding: cp949"),
+        (("a,b\n" * 400_000 + KOREAN).encode("cp949"), "utf-8", "a.csv:400001: byte 0xb9 is not utf-8; ex"),
+        (KOREAN.encode("utf-16"), "utf-8", "byte 0xff is not utf-8; expected encoding: utf-16"),
+        (KOREAN.encode("utf-16"), "cp949", "byte 0xff is not cp949; expected encoding: utf-16"),
+        (KOREAN.encode("utf-32"), "utf-8", "byte 0xff is not utf-8; expected encoding: utf-32"),
+        (KOREAN.encode(), "cp949", "is not cp949; expected encoding: utf-8"),
+        (
+            KOREAN.encode(),
+            "utf-16",
+            "the text is not utf-16: UTF-16 stream does not start with BOM; expected ",
+        ),
+        (KOREAN.encode("utf-16-le"), "utf-16", "expected encoding: utf-16-le or utf-16-be"),
+    ],
+)
+def test_an_encoding_that_is_sure_is_suggested(
+    tmp_path: Path, content: bytes, declared: str, expected: str
+) -> None:
+    put(tmp_path / "a.csv", content)
+    text = complaint(tmp_path, "a.csv", encoding=declared)
+    assert expected in text
+    assert "latin-1" not in text
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("a,b\nÄpfel,Österreich\nÜbel,ÄÖ\n", "latin-1"),
+        ("café\nélan\n", "latin-1"),
+        ("句子,标签\n今天的天气非常好我们一起去公园吧,正面\n", "gbk"),
+        ("文,札\n今日はとても良い天気ですね,正\n", "euc-jp"),
+        ("文,札\n今日はとても良い天気ですね,正\n", "shift_jis"),
+        ("слово,знак\nсегодня хорошая погода,да\n", "cp1251"),
+    ],
+)
+def test_other_bytes_are_never_taken_for_korean(tmp_path: Path, text: str, encoding: str) -> None:
+    put(tmp_path / "a.csv", text.encode(encoding))
+    assert complaint(tmp_path, "a.csv").endswith(
+        "expected valid utf-8, or the file's own encoding declared (encoding: cp949, latin-1 or another)"
+    )
 
 
 def test_a_quote_is_no_delimiter() -> None:

@@ -90,6 +90,20 @@ def test_a_wrong_file_names_the_nearest(tmp_path: Path) -> None:
     assert "did you mean 'reviews.jsonl'?" in complaint(tmp_path, "revews.jsonl")
 
 
+@pytest.mark.parametrize("path", ["~no-such-user/a.csv", "~no-such-user/{split}.csv", "~no-such-user/*.csv"])
+def test_the_home_of_an_unknown_user_is_a_clear_error(tmp_path: Path, path: str) -> None:
+    text = complaint(tmp_path, path)
+    assert "there is no home folder '~no-such-user'" in text
+    assert "\n" not in text
+
+
+def test_a_missing_folder_is_named_once_with_what_lies_beside_it(tmp_path: Path) -> None:
+    put(tmp_path / "data/rte/train.jsonl", LINE)
+    text = complaint(tmp_path, ["dat/rte/train.jsonl", "dat/cb/train.jsonl"])
+    assert text.count("no such file or folder") == 1
+    assert "did you mean 'data'?" in text
+
+
 def test_a_glob_without_a_match_is_an_error(tmp_path: Path) -> None:
     assert "no file matches this pattern" in complaint(tmp_path, "*.jsonl")
 

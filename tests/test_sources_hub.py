@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import logging
+import threading
 from pathlib import Path
 from typing import Any
 
 import datasets
 import pyarrow as pa
 import pytest
+from huggingface_hub import constants
 
 from instructify.errors import InstructifyError
 from instructify.recipe.models import DiskSource, HubSource, WorldSource
@@ -28,14 +31,20 @@ class FakeHub:
 
     def __init__(self, answer: Any, commit: str | Exception = "c0ffee") -> None:
         self.answer, self.commit, self.asked = answer, commit, []  # type: ignore[var-annotated]
+        self.commits: list[str] = []
+        self.offline: list[bool] = []
 
     def fetch(self, path: str, config: str | None, split: str, revision: str | None) -> Any:
         self.asked.append((path, config, split, revision))
+        self.offline.append(datasets.config.HF_HUB_OFFLINE and constants.HF_HUB_OFFLINE)
+        logging.getLogger("huggingface_hub.utils._http").warning("Retrying in 8s")
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
 
     def fetch_commit(self, path: str, revision: str | None) -> str:
+        self.commits.append(path)
+        logging.getLogger("huggingface_hub.utils._http").warning("Retrying in 8s")
         if isinstance(self.commit, Exception):
             raise self.commit
         return self.commit
@@ -44,6 +53,7 @@ class FakeHub:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeHub:
     made = FakeHub(reviews())
+    monkeypatch.setattr(hub, "UNREACHABLE", threading.Event())
     monkeypatch.setattr(hub, "fetch", made.fetch)
     monkeypatch.setattr(hub, "fetch_commit", made.fetch_commit)
     return made
@@ -68,7 +78,61 @@ def test_an_unreachable_hub_leaves_no_commit_but_a_note(tmp_path: Path, fake: Fa
     source = opened(tmp_path, revision="main")
     assert fake.asked == [("imdb", None, "train", "main")]
     assert source.revision is None
-    assert "commit of imdb could not be resolved (ConnectionError)" in source.notes[0]
+    (note,) = source.notes
+    assert note.startswith("The commit of imdb could not be resolved (the hub cannot be reached): its rows")
+
+
+@pytest.mark.parametrize("kind", ["ConnectionError", "TimeoutError", "OfflineModeIsEnabled"])
+def test_after_one_failed_connection_only_the_cache_is_asked(
+    tmp_path: Path,
+    fake: FakeHub,
+    kind: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kinds = {"ConnectionError": ConnectionError, "TimeoutError": TimeoutError}
+    fake.commit = kinds[kind]() if kind in kinds else type(kind, (Exception,), {})()
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    notes = [opened(tmp_path, path=path).notes for path in ("imdb", "a/b", "c")]
+    assert fake.commits == ["imdb"]
+    assert fake.offline == [True, True, True]
+    assert not datasets.config.HF_HUB_OFFLINE
+    assert not constants.HF_HUB_OFFLINE
+    assert [len(found) for found in notes] == [1, 1, 1]
+
+
+def test_the_hubs_own_log_lines_are_silent_and_its_level_put_back(tmp_path: Path, fake: FakeHub) -> None:
+    lines: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = lines.append  # type: ignore[method-assign]
+    logger = logging.getLogger("huggingface_hub")
+    logger.addHandler(handler)
+    try:
+        opened(tmp_path)
+        assert lines == []
+        fake.fetch_commit("imdb", None)
+        assert [line.getMessage() for line in lines] == ["Retrying in 8s"]
+    finally:
+        logger.removeHandler(handler)
+
+
+def test_a_connection_lost_while_loading_is_remembered_too(tmp_path: Path, fake: FakeHub) -> None:
+    fake.answer = ConnectionError("cut off")
+    for _ in range(2):
+        with pytest.raises(InstructifyError, match="the hub cannot be reached"):
+            opened(tmp_path)
+    assert fake.offline == [False, True]
+    fake.answer = ValueError("Couldn't find cache for imdb for config 'x'")
+    with pytest.raises(InstructifyError, match="the hub cannot be reached"):
+        opened(tmp_path)
+
+
+def test_a_dataset_that_is_not_there_does_not_stop_the_asking(tmp_path: Path, fake: FakeHub) -> None:
+    fake.commit = KeyError("no such thing")
+    notes = [opened(tmp_path, path=path).notes for path in ("imdb", "a/b")]
+    assert fake.commits == ["imdb", "a/b"]
+    assert fake.offline == [False, False]
+    assert notes[0] == ("The commit of imdb could not be resolved (KeyError): none is recorded.",)
 
 
 def test_columns_are_renamed_cast_and_labelled(tmp_path: Path, fake: FakeHub) -> None:

@@ -118,9 +118,8 @@ def _slice(staging: Path, file: CandidateFile, low: int, high: int) -> tuple[Any
     keep = np.flatnonzero(places < np.array(file.cuts, np.int64)[windows])
     if not len(keep):
         return None
-    picked = table.slice(start, stop - start)
-    if len(keep) < stop - start:
-        picked = picked.take(pa.array(keep))
+    # a copy, so that the file's pages can go: all files mapped at once would look like memory in use
+    picked = table.slice(start, stop - start).take(pa.array(keep))
     columns = {name: picked[name] for name in ("id", "row", *_VARYING)}
     for position, (name, _) in enumerate(file.constants[0]):
         columns[name] = _constants([own[position][1] for own in file.constants], windows[keep])

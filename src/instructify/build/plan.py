@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from instructify.recipe.models import (
 from instructify.render.reference import reference
 from instructify.render.sandbox import GLOBALS
 from instructify.sources import open_source
-from instructify.templates import Template, TemplateLibrary, open_library
+from instructify.templates import Template, TemplateLibrary, matches, open_library
 from instructify.types import OpenSource, Part, Role
 
 DATA_ROOT_VARIABLE = "INSTRUCTIFY_DATA_ROOT"
@@ -198,15 +197,15 @@ def select_templates(library: TemplateLibrary, entry: TaskEntry, folder: str) ->
     problems = [
         Problem(f"no template is called {pattern!r}", nearest=nearest(pattern, names))
         for pattern in (*wanted.include, *wanted.exclude)
-        if not any(fnmatch.fnmatchcase(name, pattern) for name in names)
+        if not any(matches(name, pattern) for name in names)
     ]
     if problems:
         raise InstructifyError(*problems)
     chosen = tuple(
         template
         for template in every
-        if any(fnmatch.fnmatchcase(template.name, pattern) for pattern in wanted.include)
-        and not any(fnmatch.fnmatchcase(template.name, pattern) for pattern in wanted.exclude)
+        if any(matches(template.name, pattern) for pattern in wanted.include)
+        and not any(matches(template.name, pattern) for pattern in wanted.exclude)
         and not (wanted.original_task_only and template.original_task is False)
     )
     if not chosen:
@@ -277,7 +276,7 @@ def _shared(drafts: list[_Draft]) -> list[Problem]:
             shared = sorted(_identity(train) & _identity(held))
             if shared:
                 pair = f"{train.entry.task} is trained on and {held.entry.task} is held out"
-                what = f"{pair}, but both are {shared[0]}"
+                what = f"{pair}, but both are {', '.join(shared)}"
                 problems.append(Problem(what, expected="both in one task cluster, or one of them left out"))
     return problems
 

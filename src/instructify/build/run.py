@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,7 @@ from instructify.recipe.load import LoadedRecipe
 from instructify.recipe.models import FilesSource, resolve
 from instructify.runners import Runner, open_runner
 from instructify.sources.found import find_files
+from instructify.sources.splits import split_name
 from instructify.types import Ledger, Part
 
 MAX_SHARD_CHARACTERS = 100_000_000
@@ -85,9 +87,9 @@ def build(
     target = out if out is not None else resolve(loaded.recipe.output.dir, loaded.base)
     _check_apart(target, loaded)
     with open_stage(target, hexdigest("build", code_version(), loaded.text_sha256)) as stage:
+        _check_outside(stage.out, loaded)
         watcher.phase("plan", len(loaded.recipe.tasks), "tasks")
         plan = make_plan(loaded, stage.staging / "sources", data_root, lambda _: watcher.advance(1))
-        _check_outside(stage.out, loaded, plan)
         preflight(plan)
         with open_runner(workers) as runner:
             made = _make(plan, stage, runner, watcher)
@@ -99,6 +101,8 @@ def build(
         document = manifest_document(loaded, plan, ledgers, contents, code_version())
         text = card_text(plan, ledgers, records, document)
         card = stage.write(f"out/{CARD_NAME}", lambda file: _write_text(file, text), {})
+        for task in plan.tasks:
+            check_unchanged(task.source)
         _drop_stale(plan, stage, made, keep_work)
         stage.publish([*records, card], document, keep_work=keep_work)
     return BuildResult(
@@ -351,17 +355,20 @@ def _write_text(file: Any, text: str) -> None:
     file.write(text.encode("utf-8"))
 
 
-def _check_outside(out: Path, loaded: LoadedRecipe, plan: Plan) -> None:
+def _check_outside(out: Path, loaded: LoadedRecipe) -> None:
     """Refuse sources that read what the build itself publishes: the next build would read the last one."""
     problems = []
-    for number, task in enumerate(plan.tasks):
-        if not isinstance(task.source_spec, FilesSource):
+    for number, entry in enumerate(loaded.recipe.tasks):
+        if not isinstance(entry.source, FilesSource):
             continue
-        read = find_files(task.source_spec, task.split, loaded.base).paths
-        inside = next((path for path in read if path.resolve().is_relative_to(out)), None)
-        if inside is not None:
-            what = f"the source of {task.name} reads the output directory: {inside}"
-            problems.append(Problem(what, loaded.where(number), "an output directory apart from the sources"))
+        for split in (entry.split, entry.eval_split):
+            with contextlib.suppress(InstructifyError):  # what cannot be found is the plan's affair
+                read = find_files(entry.source, split_name(split), loaded.base).paths
+                inside = next((path for path in read if path.resolve().is_relative_to(out)), None)
+                if inside is not None:
+                    what = f"the source of {entry.task} reads the output directory: {inside}"
+                    problems.append(Problem(what, loaded.where(number), "an output directory of its own"))
+                    break
     if problems:
         raise InstructifyError(*problems)
 

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
 
 from instructify.errors import InstructifyError
 
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 INTERRUPTED = "interrupted; an interrupted build goes on from here when it is started again"
 
 
 def main() -> None:
     """Run the command line and exit: 0 ok, 1 failed, 2 wrong usage, 75 locked, 130 interrupted."""
     if sys.stderr is None:  # closed by the shell
-        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  (open to the end)
     if sys.stdout is None:
         _say("error: standard output is closed")
         sys.exit(1)
     code = _run()
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        code = 1
-        _drop_output()
     except OSError as error:
+        if not code and not isinstance(error, BrokenPipeError):
+            _say(_unwritten(error))
         code = code or 1
-        _say(f"error: standard output cannot be written: {error.strerror}")
         _drop_output()
     sys.exit(code)
 
@@ -54,19 +54,16 @@ def _run() -> int | str | None:
     except Exception as error:
         if os.environ.get("INSTRUCTIFY_DEBUG"):
             raise
-        if not (isinstance(error, OSError) and _output_fails()):
+        if isinstance(error, OSError) and error.errno in FULL and error.filename is None:
+            _say(_unwritten(error))
+        else:
             _say(f"error: {type(error).__name__}: {error} (INSTRUCTIFY_DEBUG=1 shows where)")
         return 1
     return 0
 
 
-def _output_fails() -> bool:
-    """Tell whether what was printed cannot be written; the caller of the command says so."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        return True
-    return False
+def _unwritten(error: OSError) -> str:
+    return f"error: the output cannot be written: {(error.strerror or str(error)).lower()}"
 
 
 def _drop_output() -> None:

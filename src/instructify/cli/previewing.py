@@ -189,13 +189,12 @@ def _check_name(name: str, where: str, known: Callable[[], list[str]] = list) ->
 
     if len(name) > 200 or not re.fullmatch(NAME_PATTERN, name) or name.endswith("\n"):
         shown = repr(name if len(name) <= 80 else name[:77] + "...")
-        what = f"a dataset cannot be called {shown}" if where else f"there is no file or folder {shown}"
-        expected = (
-            PATTERNS[NAME_PATTERN]
-            if where
-            else f"{TARGETS}; the name of a dataset is {PATTERNS[NAME_PATTERN]}"
-        )
-        raise InstructifyError(Problem(what, where, expected, nearest(name, known())))
+        if where:
+            raise InstructifyError(
+                Problem(f"a dataset cannot be called {shown}", where, PATTERNS[NAME_PATTERN])
+            )
+        what = f"there is no file or folder {shown}, and no dataset can be called so"
+        raise InstructifyError(Problem(what, expected=TARGETS, nearest=nearest(name, known())))
 
 
 def _check_options(data: str | None, split: str) -> None:

@@ -88,7 +88,7 @@ def stats(
     source: From = None,
     json: Json = False,
 ) -> None:
-    """Count templates, and measure how long and how varied their own words are.
+    """Count templates, and measure their own words.
 
     Example: instructify templates stats world
     """
@@ -125,7 +125,7 @@ def stats(
         f"{total.templates:,} templates for {covered}: {total.task:,} task, {total.inverted:,} inverted"
     )
     show.line(
-        f"{total.with_choices:,} with answer choices, {total.choices_in_prompt:,} with choices in the prompt; "
+        f"{total.with_choices:,} with answer choices, {total.choices_in_prompt:,} have them in the prompt; "
         f"median prompt {total.prompt_characters:,.0f} characters, distinct-2 {_share(total.distinct_2)}"
     )
 
@@ -149,11 +149,14 @@ def _share(value: float | None) -> str:
 
 
 def _matching(library: TemplateLibrary, part: str) -> list[str]:
-    """Return the datasets with this in their names; raises InstructifyError where there are none."""
+    """Return the dataset of this name, or those with it in their names.
+
+    Raises InstructifyError where there are none.
+    """
     from instructify.errors import InstructifyError, Problem, nearest
 
     known = library.datasets()
-    found = [name for name in known if part in name]
+    found = [part] if part in known else [name for name in known if part in name]
     if part and not found:
         what = f"no dataset with templates has {part!r} in its name"
         raise InstructifyError(Problem(what, nearest=nearest(part, known)))

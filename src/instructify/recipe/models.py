@@ -132,7 +132,8 @@ class TaskEntry(Strict):
         default=None, description="Most training examples of this dataset; overrides mixture.cap_per_dataset."
     )
     cap_per_template: PositiveInt | None = Field(
-        default=None, description="Most training examples of each template; overrides mixture.cap_per_template."
+        default=None,
+        description="Most training examples of each template; overrides mixture.cap_per_template.",
     )
     licence: str | None = Field(
         default=None, description="Licence of the rows; by default that of task.yaml."

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
 LOCAL = re.compile(r"^(/|~|\.{1,2}(/|$))")
 SCRIPT_HINT = "a dataset of plain files; revision: refs/convert/parquet often has the same rows"
 OFFLINE_HINT = "network access, a cached copy, or local files with --data-root"
+NO_CONNECTION = frozenset(
+    {"OfflineModeIsEnabled", "ConnectionError", "TimeoutError", "Timeout", "TransportError"}
+)
+UNREACHABLE = threading.Event()  # set by the first failed connection: then this process asks the cache alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +63,14 @@ def load_hub(spec: HubSource, name: str, base: Path) -> Loaded:
                 expected=f"./{path} in the recipe for a folder, or another working directory",
             )
         )
-    commit, notes = (None, ()) if path != spec.path else _commit_or_note(path, spec.revision)
     with _quiet():
+        commit, notes = (None, ()) if path != spec.path else _commit_or_note(path, spec.revision)
         try:
-            dataset = fetch(path, spec.config, name, commit or spec.revision)
+            with _cache_alone(UNREACHABLE.is_set()):
+                dataset = fetch(path, spec.config, name, commit or spec.revision)
         except Exception as error:  # datasets raises almost any type; all become one line here
+            if _is_lost(error):
+                UNREACHABLE.set()
             raise InstructifyError(_explain(error, spec, name)) from error
     return Loaded(dataset, _labels(dataset), commit, notes)
 
@@ -116,18 +125,44 @@ def fetch_commit(path: str, revision: str | None) -> str | None:
 
 
 def _commit_or_note(path: str, revision: str | None) -> tuple[str | None, tuple[str, ...]]:
+    why = "the hub cannot be reached"
+    if not UNREACHABLE.is_set():
+        try:
+            return fetch_commit(path, revision), ()
+        except Exception as error:  # no connection, no such dataset: loading says what is wrong, if anything
+            if _is_lost(error):
+                UNREACHABLE.set()
+            else:
+                why = type(error).__name__
+    rows = "its rows are those of the latest cached copy" if UNREACHABLE.is_set() else "none is recorded"
+    return None, (f"The commit of {path} could not be resolved ({why}): {rows}.",)
+
+
+def _is_lost(error: Exception) -> bool:
+    """Return whether there was no connection."""
+    return bool(_kinds(error) & NO_CONNECTION)
+
+
+@contextmanager
+def _cache_alone(wanted: bool) -> Iterator[None]:
+    """Keep both libraries from the network for a while: they would try again for half a minute each time."""
+    import datasets
+    from huggingface_hub import constants
+
+    before = datasets.config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE
+    if wanted:
+        datasets.config.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE = True
     try:
-        commit = fetch_commit(path, revision)
-    except Exception as error:  # no connection, no such dataset: loading says what is wrong, if anything
-        note = f"The commit of {path} could not be resolved ({type(error).__name__}), so none is recorded."
-        return None, (note,)
-    return commit, ()
+        yield
+    finally:
+        datasets.config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE = before
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence progress bars, warnings and log lines of `datasets`, and put them back after."""
+    """Silence progress bars, warnings and log lines of both libraries, and put them back after."""
     import datasets
+    from huggingface_hub.utils import logging as hub_logging
     from huggingface_hub.utils.tqdm import (
         are_progress_bars_disabled,
         disable_progress_bars,
@@ -136,16 +171,18 @@ def _quiet() -> Iterator[None]:
 
     bars = datasets.is_progress_bar_enabled()
     hub_bars = not are_progress_bars_disabled()
-    level = datasets.logging.get_verbosity()
+    level, hub_level = datasets.logging.get_verbosity(), hub_logging.get_verbosity()
     datasets.disable_progress_bars()
     disable_progress_bars()
     datasets.logging.set_verbosity_error()
+    hub_logging.set_verbosity(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         datasets.logging.set_verbosity(level)
+        hub_logging.set_verbosity(hub_level)
         if bars:
             datasets.enable_progress_bars()
         if hub_bars:
@@ -178,18 +215,12 @@ def _explain(error: Exception, spec: HubSource, split: str) -> Problem:
         return Problem("the dataset has several configurations", where, f"config: one of {', '.join(names)}")
     if "scripts are no longer supported" in text or "trust_remote_code" in text:
         return Problem("the dataset is a script, which is not run", where, SCRIPT_HINT)
-    kinds = {kind.__name__ for one in _errors(error) for kind in type(one).__mro__}
+    kinds = _kinds(error)
     if "GatedRepoError" in kinds or "gated dataset" in text:
         return Problem(
             "the dataset is gated", where, "an account with access, logged in with `hf auth login`"
         )
-    if kinds & {
-        "OfflineModeIsEnabled",
-        "ConnectionError",
-        "ConnectError",
-        "TimeoutError",
-        "TimeoutException",
-    }:
+    if kinds & NO_CONNECTION or (UNREACHABLE.is_set() and ("find cache" in text or "not cached" in text)):
         return Problem("the hub cannot be reached", where, OFFLINE_HINT)
     if kinds & {"DatasetNotFoundError", "RepositoryNotFoundError", "RevisionNotFoundError"}:
         hint = "the name of a public dataset (and an existing revision), or local files with --data-root"
@@ -205,6 +236,10 @@ def _errors(error: BaseException) -> Iterator[BaseException]:
             return
         yield seen
         seen = seen.__cause__ or seen.__context__
+
+
+def _kinds(error: Exception) -> set[str]:
+    return {kind.__name__ for one in _errors(error) for kind in type(one).__mro__}
 
 
 def _chain(error: Exception) -> list[str]:

@@ -48,8 +48,7 @@ def open_parquet(mark: Marked, spec: Columns, work: Path) -> OpenSource:
         return ingest(work, mark.fingerprint, spec, str(paths[0]), lambda: intake, mark.check)
     _check_labels(paths, spec, stored)
     files = tuple(
-        RowFile(path, rows, stamp)
-        for path, (rows, _), stamp in zip(paths, footers, mark.stamps, strict=True)
+        RowFile(path, rows, stamp) for path, (rows, _), stamp in zip(paths, footers, mark.stamps, strict=True)
     )
     mark.check_stamps()
     total = sum(file.rows for file in files)

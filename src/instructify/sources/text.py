@@ -8,24 +8,33 @@ from pathlib import Path
 from typing import NoReturn
 
 from instructify.errors import InstructifyError, Problem
+from instructify.sources.encodings import recognised
 
 CHUNK_BYTES = 1 << 20
 MAX_LINE = 64 << 20  # characters
+# codecs that Python calls text, but whose text is an escaped or a borrowed form of other text
+NOT_OF_FILES = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape", "charmap", "undefined"})
 
 
 def codec_name(encoding: str) -> str:
     """Return the normal name of a text encoding.
 
     Raises:
-        InstructifyError: there is no such text encoding.
+        InstructifyError: there is no such text encoding, or no file is saved in it.
     """
     try:
         info = codecs.lookup(encoding)
         "a\n".encode(encoding)  # refuses codecs that turn bytes into bytes
     except (LookupError, ValueError):
         raise InstructifyError(
-            Problem(f"encoding {encoding!r} is unknown", expected="a text encoding such as utf-8 or latin-1")
+            Problem(f"encoding {encoding!r} is unknown", expected="a text encoding such as utf-8 or cp949")
         ) from None
+    if info.name in NOT_OF_FILES:
+        raise InstructifyError(
+            Problem(
+                f"encoding {encoding!r} is not one that files are saved in", expected="utf-8 or cp949, say"
+            )
+        )
     return info.name
 
 
@@ -91,12 +100,15 @@ def _decoded(path: Path, encoding: str) -> Iterator[str]:
 
 
 def _refuse(path: Path, encoding: str, error: UnicodeError, newlines: int) -> NoReturn:
-    what, hint = f"the text is not {encoding}", "another encoding:"
-    line = newlines + 1
+    what, line = f"the text is not {encoding}: {error}", newlines + 1
     if isinstance(error, UnicodeDecodeError):
         seen = bytes(error.object)
         line += seen[: error.start].count(b"\n")
         what = f"byte 0x{seen[error.start]:02x} is not {encoding}"
-        wide = newlines == 0 and seen[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-        hint = "encoding: utf-16" if wide else "valid text, or another encoding, as in encoding: latin-1"
+    found = recognised(path)
+    hint = f"valid {encoding}, or the file's own encoding declared (encoding: cp949, latin-1 or another)"
+    if found and found != encoding:
+        hint = f"encoding: {found}"
+    elif "BOM" in str(error):
+        hint = f"encoding: {encoding}-le or {encoding}-be"
     raise InstructifyError(Problem(what, f"{path}:{line}", hint)) from None

@@ -47,7 +47,7 @@ def installed_root() -> Path | None:
 
 
 def parts(folder: str) -> tuple[str, str | None]:
-    """Return dataset and subset of a folder `[<user>/]<dataset>[/<subset>]`, told apart by the known users."""
+    """Return dataset and subset of a folder `[<user>/]<dataset>[/<subset>]`, by the known users."""
     head, _, tail = folder.partition("/")
     if head in USERS and tail:
         name, _, tail = tail.partition("/")

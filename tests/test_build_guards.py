@@ -1,0 +1,131 @@
+"""What a build refuses or bounds so that nobody trains on what they evaluate, or runs out of memory."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from build_kit import fail, recipe, succeed, world
+
+TEMPLATE = """---
+answer_choices: [no, yes]
+---
+{{ text }}
+|||
+{{ answer_choices[label] }}
+"""
+
+
+def _folder(folder: Path, name: str = "own", template: str = TEMPLATE) -> dict[str, object]:
+    """Write a template and two splits; return the task that renders them."""
+    (folder / "templates" / name).mkdir(parents=True)
+    (folder / "templates" / name / "ask.jinja").write_text(template, encoding="utf-8")
+    for split, first in (("train", 0), ("validation", 100)):
+        rows = [{"text": f"row {first + n}", "label": n % 2} for n in range(20)]
+        pq.write_table(pa.Table.from_pylist(rows), folder / f"{name}-{split}.parquet")
+    source = {"kind": "files", "path": f"{name}-{{split}}.parquet"}
+    return {"dataset": name, "cluster": "held", "licence": "CC0-1.0", "source": source}
+
+
+def _refused(folder: Path, tasks: list[dict[str, object]], **fields: object) -> str:
+    found = fail("build", recipe(folder, tasks, template_sources=["builtin", "templates"], **fields))
+    assert not (folder / "out").exists()
+    return "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"cluster": "other", "name": "again", "split": "validation"}, "the dataset own"),
+        (
+            {"cluster": "other", "name": "again", "dataset": "copy", "templates": {"dataset": "own"}},
+            "templates of own",
+        ),
+    ],
+)
+def test_what_is_held_out_cannot_be_trained_on_under_another_name(
+    tmp_path: Path, change: dict[str, object], said: str
+) -> None:
+    held = _folder(tmp_path)
+    complaint = _refused(tmp_path, [held, {**held, **change}], held_out=["held"])
+    assert "own is held out" in complaint
+    assert said in complaint
+
+
+def test_a_copy_that_reads_the_same_files_is_recognised(tmp_path: Path) -> None:
+    held = _folder(tmp_path)
+    copy = {**_folder(tmp_path, "copy"), "cluster": "other", "source": held["source"]}
+    assert "read from own-{split}.parquet" in _refused(tmp_path, [held, copy], held_out=["held"])
+
+
+def test_a_cluster_that_differs_by_case_alone_is_no_other_cluster(tmp_path: Path) -> None:
+    held = _folder(tmp_path)
+    other = {**_folder(tmp_path, "other"), "cluster": "HELD"}
+    assert "'HELD' is held out only under the name 'held'" in _refused(
+        tmp_path, [held, other], held_out=["held"]
+    )
+
+
+def test_a_held_out_task_that_keeps_no_row_ends_the_build(tmp_path: Path) -> None:
+    held = _folder(tmp_path)
+    rows = [{"text": f"row {n}", "label": -1} for n in range(5)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "own-validation.parquet")
+    complaint = _refused(tmp_path, [held, world("reviews", 50)], held_out=["held"])
+    assert "nothing is left to evaluate of own" in complaint
+    assert "unlabelled" in complaint
+
+
+def test_a_target_that_is_two_of_the_choices_is_dropped_and_counted(tmp_path: Path) -> None:
+    template = "---\nanswer_choices: choices\n---\n{{ text }}\n|||\n{{ choices[label] }}\n"
+    task = _folder(tmp_path, template=template)
+    rows = [
+        {"text": "clear", "choices": ["a", "b", "b"], "label": 0},
+        {"text": "twice", "choices": ["a", "b", "b"], "label": 1},
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "own-train.parquet")
+    succeed("build", recipe(tmp_path, [task], template_sources=["templates"]), "-j", "1")
+    ledger = json.loads((tmp_path / "out" / "manifest.json").read_text("utf-8"))["ledgers"][0]
+    assert (ledger["kept"], ledger["dropped"]) == (1, {"ambiguous-target": 1})
+
+
+def test_a_source_inside_the_output_directory_is_refused(tmp_path: Path) -> None:
+    task = _folder(tmp_path, template="{{ text }}\n|||\nfine\n")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "rows.jsonl").write_text('{"text": "one"}\n', encoding="utf-8")
+    task["source"] = {"kind": "files", "path": "data/**/*.jsonl"}
+    built = recipe(
+        tmp_path, [task], template_sources=["templates"], output={"dir": "data/out", "formats": ["jsonl"]}
+    )
+    succeed("build", built, "-j", "1")
+    before = (tmp_path / "data" / "out" / "manifest.json").read_bytes()
+    assert "reads the output directory" in "\n".join(fail("build", built, "-j", "1"))
+    assert (tmp_path / "data" / "out" / "manifest.json").read_bytes() == before
+
+
+def test_long_rows_are_made_in_smaller_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from instructify.build import make, run
+    from instructify.cli.progress import Silence
+    from instructify.recipe.load import load_recipe
+
+    task = _folder(tmp_path)
+    rows = [{"text": f"{n} " + "word " * 200, "label": n % 2} for n in range(300)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "own-train.parquet")
+    loaded = load_recipe(recipe(tmp_path, [task], template_sources=["templates"]))
+    whole = run.build(loaded, Silence(), out=tmp_path / "whole")
+    sizes: list[int] = []
+    real = make._render
+
+    def spy(task: make.ShardTask, every: object, seconds: dict[str, float]) -> object:
+        sizes.append(task.stop - task.start)
+        return real(task, every, seconds)
+
+    monkeypatch.setattr(make, "_render", spy)
+    monkeypatch.setattr(make, "MAX_TEXT_PER_SHARD", 50_000)
+    halves = run.build(loaded, Silence(), out=tmp_path / "halves")
+    assert sum(sizes) == 300
+    assert max(sizes) <= 50
+    assert halves.content_hash == whole.content_hash
