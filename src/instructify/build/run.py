@@ -25,6 +25,7 @@ from instructify.publish.stage import Stage, open_stage
 from instructify.recipe.load import LoadedRecipe
 from instructify.recipe.models import FilesSource, resolve
 from instructify.runners import Runner, open_runner
+from instructify.sources import check_unchanged
 from instructify.sources.found import find_files
 from instructify.sources.splits import split_name
 from instructify.types import Ledger, Part
