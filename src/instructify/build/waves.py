@@ -1,0 +1,120 @@
+"""Make in waves: every template renders its quota, then what its drops left open, until it is full."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from instructify.build.decide import Progress
+from instructify.build.make import VARIANT, Shard, ShardTask, Window, make_shards, shard_ranges
+from instructify.build.plan import Plan
+from instructify.keys import Key
+from instructify.publish.stage import Stage
+from instructify.runners import Runner
+
+
+class Watcher(Protocol):
+    """What a build tells while it runs."""
+
+    def phase(self, name: str, total: int, unit: str) -> None:
+        """A phase begins; `total` units of work lie ahead."""
+
+    def advance(self, amount: int, kept: int = 0, dropped: int = 0) -> None:
+        """Some of the phase's work is done."""
+
+
+@dataclass(slots=True)
+class Made:
+    """Every shard made so far and how far each template has come."""
+
+    progress: dict[tuple[str, str], Progress]
+    shards: list[Shard]
+    reused: int = 0
+
+
+def make_all(plan: Plan, stage: Stage, runner: Runner, watcher: Watcher, code: str) -> Made:
+    """Return every shard that fills the plan's quotas, as far as the rows go."""
+    made = Made(
+        {
+            (task.name, template.name): Progress(task.name, template.name, task.role, task.source.rows, quota)
+            for task in plan.tasks
+            for template, quota in zip(task.templates, task.quotas, strict=True)
+        },
+        [],
+    )
+    wave = 1
+    while True:
+        windows = {key: window for key, p in made.progress.items() if (window := p.next_window())}
+        if not windows:
+            return made
+        examples = sum(high - low for low, high in windows.values())
+        watcher.phase("make" if wave == 1 else f"refill {wave - 1}", examples, "rows")
+        _wave(plan, stage, runner, watcher, code, made, windows)
+        wave += 1
+
+
+def _wave(
+    plan: Plan,
+    stage: Stage,
+    runner: Runner,
+    watcher: Watcher,
+    code: str,
+    made: Made,
+    windows: dict[tuple[str, str], tuple[int, int]],
+) -> None:
+    def done(shards: tuple[Shard, ...]) -> None:
+        entries = [entry for shard in shards for entry in shard.record.meta["templates"]]
+        kept = sum(entry["kept"] for entry in entries)
+        dropped = sum(_count(fell) for entry in entries for fell in entry["dropped"].values())
+        watcher.advance(kept + dropped, kept, dropped)
+
+    ranges = runner.map(make_shards, _shard_tasks(plan, stage, code, windows), done)
+    shards = [shard for made_of_range in ranges for shard in made_of_range]
+    made.shards += shards
+    made.reused += sum(not shard.is_new for shard in shards)
+    for shard in shards:
+        for name, entry in zip(shard.templates, shard.record.meta["templates"], strict=True):
+            made.progress[shard.task, name].add(entry.pop("dropped"))
+    for key, (_, high) in windows.items():
+        made.progress[key].made = high
+
+
+def _count(dropped: int | list[int]) -> int:
+    return dropped if isinstance(dropped, int) else len(dropped)
+
+
+def _shard_tasks(
+    plan: Plan, stage: Stage, code: str, windows: dict[tuple[str, str], tuple[int, int]]
+) -> list[ShardTask]:
+    tasks = []
+    for task in plan.tasks:
+        seed = plan.recipe.seed
+        wanted = tuple(
+            Window(
+                template,
+                task.row_key(template, seed),
+                task.draw_key(template, seed),
+                task.id_key(template, VARIANT),
+                *windows[task.name, template.name],
+            )
+            for template in task.templates
+            if (task.name, template.name) in windows
+        )
+        if not wanted:
+            continue
+        order = Key.of("order", seed)
+        tasks += [
+            ShardTask(
+                stage.staging,
+                task.name,
+                task.source,
+                task.columns,
+                wanted,
+                start,
+                stop,
+                order,
+                code,
+            )
+            for start, stop in shard_ranges(task.source, task.columns, len(wanted))
+        ]
+    return tasks
