@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from instructify.keys import Key
-from instructify.render.compiled.generate import Generated, Shape, UndefinedName, generate
+from instructify.render.compiled.expressions import Shape, UndefinedName
+from instructify.render.compiled.generate import Generated, generate
+from instructify.render.compiled.namespace import namespace_for
 from instructify.render.compiled.prepare import Prepared
 from instructify.render.compiled.result import Columns
 from instructify.render.compiled.rows import Path, Rows
-from instructify.render.compiled.runtime import State, namespace_for
+from instructify.render.compiled.runtime import State
 from instructify.render.compiled.trees import CannotCompile
 from instructify.render.meter import WORK_LIMIT, Choices
 from instructify.render.reference import PROTECTOR, Rendered

@@ -1,0 +1,324 @@
+"""Writes the Python text of one Jinja expression, with the names, columns and constants it needs."""
+
+from __future__ import annotations
+
+import keyword
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn, cast
+
+from jinja2 import nodes
+from jinja2.idtracking import Symbols
+
+from instructify.render.compiled.trees import (
+    DRAWS,
+    CannotCompile,
+    is_constant,
+    path_of,
+)
+from instructify.render.sandbox import GLOBALS, METHODS
+
+CHANGING = frozenset({"append", "update", "pop"})
+ALLOWED_METHODS = frozenset().union(*METHODS.values()) - {"format"}
+
+COMPARE = {"eq": "==", "ne": "!=", "lt": "<", "lteq": "<=", "gt": ">", "gteq": ">=", "in": "in"}
+COMPARE["notin"] = "not in"
+BINARY = {nodes.Sub: "sub", nodes.Div: "/", nodes.FloorDiv: "//", nodes.Add: "add", nodes.Mul: "mul"}
+BINARY[nodes.Mod] = "mod"
+LOOP_PLAIN = {"index0": "{i}", "index": "({i} + 1)", "first": "({i} == 0)"}
+LOOP_SIZED = {
+    "last": "({i} == len({items}) - 1)",
+    "length": "len({items})",
+    "revindex": "(len({items}) - {i})",
+    "revindex0": "(len({items}) - {i} - 1)",
+    "previtem": "({items}[{i} - 1] if {i} else NO_ITEM)",
+    "nextitem": "({items}[{i} + 1] if {i} + 1 < len({items}) else NO_ITEM)",
+}
+RESULTS_IN_TEXT = frozenset("lower upper trim capitalize title replace join string truncate".split())
+
+
+_GROWING = frozenset({"int", "join", "replace", "indent", "center", "format", "tojson", "list", "batch"})
+_GROWING_METHODS = frozenset({"join", "replace", "center", "ljust", "rjust", "zfill", "expandtabs"})
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the generator may know of a batch: top-level names, and what each usable path holds."""
+
+    names: frozenset[str]
+    leaves: Mapping[tuple[str, ...], bool]
+    """Paths that may be read directly, with whether all their values are strings."""
+
+
+@dataclass(frozen=True, slots=True)
+class UndefinedName:
+    """Stands in the constants for the undefined value of a name."""
+
+    name: str
+
+
+@dataclass(slots=True)
+class Scope:
+    """Names assigned in one Jinja frame, the Python variables they live in, and Jinja's own view of them."""
+
+    parent: Scope | None
+    symbols: Symbols
+    variables: dict[str, str] = field(default_factory=dict)
+    loop: tuple[str, str] | None = None
+
+
+class Expressions:
+    """Writes expressions of one function, and keeps account of the columns, constants and draws they take."""
+
+    def __init__(self, shape: Shape, given: frozenset[str], dynamic_draws: bool) -> None:
+        self.given = given
+        self.columns: dict[tuple[str, ...], str] = {}
+        self.constants: dict[str, Any] = {}
+        self.draws = 0
+        self._shape = shape
+        self._dynamic_draws = dynamic_draws
+        self._undefined: dict[str, str] = {}
+        self._count = 0
+
+    def expression(self, node: nodes.Node, scope: Scope) -> str:
+        """Return Python text for an expression."""
+        if type(node) in BINARY:
+            return self._binary(cast("nodes.BinExpr", node), scope)
+        method = getattr(self, "_x_" + type(node).__name__, None)
+        if method is None:
+            refuse(f"the expression {type(node).__name__}", node)
+        text: str = method(node, scope)
+        return text
+
+    def _x_Const(self, node: nodes.Const, scope: Scope) -> str:  # noqa: N802  (Jinja's node names)
+        value = node.value
+        if isinstance(value, float):
+            if not math.isfinite(value):
+                refuse("a number too large to write", node)
+            return self._constant(value)
+        return repr(value) if not isinstance(value, int) or value >= 0 else f"({value!r})"
+
+    def _x_TemplateData(self, node: nodes.TemplateData, scope: Scope) -> str:  # noqa: N802
+        return repr(node.data)
+
+    def _x_Name(self, node: nodes.Name, scope: Scope) -> str:  # noqa: N802
+        if node.name == "self" or (node.name == "loop" and self.loop(scope) is not None):
+            refuse(f"the name {node.name} as a value", node)
+        return self.name(node.name, scope)
+
+    def _x_List(self, node: nodes.List, scope: Scope) -> str:  # noqa: N802
+        text = "[" + ", ".join(self.expression(item, scope) for item in node.items) + "]"
+        return text if all(map(is_constant, node.items)) else f"grown(state, {text})"
+
+    def _x_Tuple(self, node: nodes.Tuple, scope: Scope) -> str:  # noqa: N802
+        text = "(" + "".join(self.expression(item, scope) + ", " for item in node.items) + ")"
+        return text if all(map(is_constant, node.items)) else f"grown(state, {text})"
+
+    def _x_Dict(self, node: nodes.Dict, scope: Scope) -> str:  # noqa: N802
+        pairs = [f"{self.expression(p.key, scope)}: {self.expression(p.value, scope)}" for p in node.items]
+        return "grown(state, {" + ", ".join(pairs) + "})" if pairs else "{}"
+
+    def _x_And(self, node: nodes.And, scope: Scope) -> str:  # noqa: N802
+        return f"({self.expression(node.left, scope)} and {self.expression(node.right, scope)})"
+
+    def _x_Or(self, node: nodes.Or, scope: Scope) -> str:  # noqa: N802
+        return f"({self.expression(node.left, scope)} or {self.expression(node.right, scope)})"
+
+    def _x_Not(self, node: nodes.Not, scope: Scope) -> str:  # noqa: N802
+        return f"(not {self.expression(node.node, scope)})"
+
+    def _x_Neg(self, node: nodes.Neg, scope: Scope) -> str:  # noqa: N802
+        return f"(-{self.expression(node.node, scope)})"
+
+    def _x_Pos(self, node: nodes.Pos, scope: Scope) -> str:  # noqa: N802
+        return f"(+{self.expression(node.node, scope)})"
+
+    def _x_CondExpr(self, node: nodes.CondExpr, scope: Scope) -> str:  # noqa: N802
+        other = "NO_ELSE" if node.expr2 is None else self.expression(node.expr2, scope)
+        return f"({self.expression(node.expr1, scope)} if {self.expression(node.test, scope)} else {other})"
+
+    def _x_Compare(self, node: nodes.Compare, scope: Scope) -> str:  # noqa: N802
+        text = self.expression(node.expr, scope)
+        for operand in node.ops:
+            text += f" {COMPARE[operand.op]} {self.expression(operand.expr, scope)}"
+        return f"({text})"
+
+    def _x_Concat(self, node: nodes.Concat, scope: Scope) -> str:  # noqa: N802
+        parts = [self.as_text(part, scope) for part in node.nodes]
+        return f"grown(state, {' + '.join(parts)})"
+
+    def _binary(self, node: nodes.BinExpr, scope: Scope) -> str:
+        left, right = self.expression(node.left, scope), self.expression(node.right, scope)
+        operator = BINARY[type(node)]
+        return f"{operator}(state, {left}, {right})" if operator.isalpha() else f"({left} {operator} {right})"
+
+    def _x_Getattr(self, node: nodes.Getattr, scope: Scope) -> str:  # noqa: N802
+        leaf = self._leaf(node, scope)
+        if leaf is not None:
+            return leaf
+        if isinstance(node.node, nodes.Name) and node.node.name == "loop":
+            loop = self.loop(scope)
+            pattern = LOOP_PLAIN.get(node.attr) or LOOP_SIZED.get(node.attr)
+            if loop is None or pattern is None:
+                refuse(f"loop.{node.attr}", node)
+            return pattern.format(i=loop[0], items=loop[1])
+        return f"attribute({self.expression(node.node, scope)}, {node.attr!r})"
+
+    def _x_Getitem(self, node: nodes.Getitem, scope: Scope) -> str:  # noqa: N802
+        leaf = self._leaf(node, scope)
+        if leaf is not None:
+            return leaf
+        container = self.expression(node.node, scope)
+        if isinstance(node.arg, nodes.Slice):
+            bounds = (node.arg.start, node.arg.stop, node.arg.step)
+            return f"{container}[{':'.join('' if b is None else self.expression(b, scope) for b in bounds)}]"
+        key = self.expression(node.arg, scope)
+        if is_constant(node.arg):
+            return f"item({container}, {key})"
+        return f"index(state, {container}, {key})"
+
+    def _x_Filter(self, node: nodes.Filter, scope: Scope) -> str:  # noqa: N802
+        if node.node is None or node.dyn_args is not None or node.dyn_kwargs is not None:
+            refuse(f"the filter {node.name} used so", node)
+        if node.name in DRAWS and not node.args and not node.kwargs:
+            value = self.expression(node.node, scope)
+            if self._dynamic_draws:
+                return f"draw(state, i, {value})"
+            self.draws += 1
+            return f"pick({value}, draw{self.draws - 1})"
+        if node.name == "string" and not node.args and not node.kwargs:
+            return self.as_text(node.node, scope)
+        args = [self.expression(node.node, scope), *(self.expression(arg, scope) for arg in node.args)]
+        args += [f"{self._key(pair)}={self.expression(pair.value, scope)}" for pair in node.kwargs]
+        return (
+            f"filter_{node.name}({', '.join(args)})"
+            if node.name not in _GROWING
+            else (f"grown(state, filter_{node.name}({', '.join(args)}))")
+        )
+
+    def _x_Test(self, node: nodes.Test, scope: Scope) -> str:  # noqa: N802
+        if node.dyn_args is not None or node.dyn_kwargs is not None:
+            refuse(f"the test {node.name} used so", node)
+        args = [self.expression(node.node, scope), *(self.expression(arg, scope) for arg in node.args)]
+        args += [f"{self._key(pair)}={self.expression(pair.value, scope)}" for pair in node.kwargs]
+        return f"test_{node.name}({', '.join(args)})"
+
+    def _x_Call(self, node: nodes.Call, scope: Scope) -> str:  # noqa: N802
+        if node.dyn_args is not None or node.dyn_kwargs is not None:
+            refuse("a call with * or **", node)
+        args = [self.expression(arg, scope) for arg in node.args]
+        args += [f"{self._key(pair)}={self.expression(pair.value, scope)}" for pair in node.kwargs]
+        called = node.node
+        if isinstance(called, nodes.Name):
+            shadowed = self._is_bound(called.name, scope) or called.name in self._shape.names
+            if called.name not in GLOBALS or shadowed:
+                refuse(f"a call of {called.name}", node)
+            if called.name in ("cycler", "joiner"):
+                refuse(f"the global {called.name}", node)
+            return f"global_{called.name}({', '.join(args)})"
+        if not isinstance(called, nodes.Getattr) or called.attr not in ALLOWED_METHODS:
+            refuse("a call of something computed", node)
+        if called.attr in CHANGING:
+            given = ["state", self.expression(called.node, scope), repr(called.attr), *args]
+            return f"changed({', '.join(given)})"
+        if called.attr == "replace":
+            given = [self.expression(called.node, scope), *args]
+            return f"grown(state, filter_replace({', '.join(given)}))"
+        text = f"owner({self.expression(called.node, scope)}).{called.attr}({', '.join(args)})"
+        return f"grown(state, {text})" if called.attr in _GROWING_METHODS else text
+
+    def as_text(self, node: nodes.Node, scope: Scope) -> str:
+        """Return Python text for the printed form of an expression."""
+        text = self.expression(node, scope)
+        if self._is_text(node, scope):
+            return text
+        return f"text(state, {text})"
+
+    def _is_text(self, node: nodes.Node, scope: Scope) -> bool:
+        if isinstance(node, (nodes.TemplateData, nodes.Concat)):
+            return True
+        if isinstance(node, nodes.Const):
+            return isinstance(node.value, str)
+        if isinstance(node, nodes.Filter):
+            return node.name in RESULTS_IN_TEXT
+        path = path_of(node)
+        if path is None or self._is_bound(path[0], scope):
+            return False
+        return self._shape.leaves.get(path, False)
+
+    def _is_bound(self, name: str, scope: Scope) -> bool:
+        frame: Scope | None = scope
+        while frame is not None:
+            if name in frame.variables:
+                return True
+            frame = frame.parent
+        return name in self.given
+
+    def _leaf(self, node: nodes.Node, scope: Scope) -> str | None:
+        path = path_of(node)
+        if path is None or len(path) < 2 or self._is_bound(path[0], scope) or path not in self._shape.leaves:
+            return None
+        return self._input(path)
+
+    def _input(self, path: tuple[str, ...]) -> str:
+        if path not in self.columns:
+            self.columns[path] = f"c{len(self.columns)}"
+        return self.columns[path]
+
+    def name(self, name: str, scope: Scope) -> str:
+        """Return the variable that a name stands for in a scope."""
+        frame: Scope | None = scope
+        while frame is not None:
+            if name in frame.variables:
+                return frame.variables[name]
+            frame = frame.parent
+        return self.free(name)
+
+    def free(self, name: str) -> str:
+        """Return the text of a name that no template statement has assigned."""
+        if name in self.given:
+            return name
+        if name in self._shape.names:
+            return self._input((name,))
+        if name in GLOBALS:
+            return f"global_{name}"
+        return self.undefined_name(name)
+
+    def undefined_name(self, name: str) -> str:
+        """Return the constant that is a name's undefined value."""
+        if name not in self._undefined:
+            self._undefined[name] = f"undefined{len(self._undefined)}"
+            self.constants[self._undefined[name]] = UndefinedName(name)
+        return self._undefined[name]
+
+    def loop(self, scope: Scope) -> tuple[str, str] | None:
+        """Return counter and items of the innermost loop, or None outside of loops."""
+        frame: Scope | None = scope
+        while frame is not None:
+            if "loop" in frame.variables:
+                return None
+            if frame.loop is not None:
+                return frame.loop
+            frame = frame.parent
+        return None
+
+    def _key(self, pair: nodes.Keyword | nodes.Pair) -> str:
+        if keyword.iskeyword(str(pair.key)):
+            refuse("an argument with the name of a Python word", pair)
+        return str(pair.key)
+
+    def _constant(self, value: Any) -> str:
+        name = f"k{len(self.constants)}"
+        self.constants[name] = value
+        return name
+
+    def fresh(self, stem: str) -> str:
+        """Return a variable name not used before."""
+        self._count += 1
+        return f"{stem}_{self._count}"
+
+
+def refuse(what: str, node: nodes.Node) -> NoReturn:
+    """Raise CannotCompile for a node."""
+    raise CannotCompile(what, node.lineno)
