@@ -520,3 +520,8 @@ def test_no_row_raises_anything_but_a_row_error_and_twice_the_same(row, body, di
             assert dialect == "promptsource" or len(made.parts) == 2
             outcomes.append(made)
     assert outcomes[0] == outcomes[1]
+
+
+def test_a_constant_that_can_only_fail_is_an_error_of_the_template() -> None:
+    with pytest.raises(InstructifyError, match="fails for every row"):
+        ReferenceTemplate(Template("d", "t", "strict", "{{ {'a': 1}['b'] or 2 }} ||| t"))

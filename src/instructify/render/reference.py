@@ -211,6 +211,9 @@ class ReferenceTemplate:
             raise InstructifyError(Problem("the template is nested too deeply", where)) from error
         except ValueError as error:  # an integer of more digits than Python converts
             raise InstructifyError(Problem("a number in the template is too long", where)) from error
+        except (TemplateError, TypeError, ArithmeticError) as error:  # from constants that Jinja works out
+            what = f"the template fails for every row: {_explain(error)}"
+            raise InstructifyError(Problem(what, self.template.where)) from error
         return tree
 
     def _compile(self, tree: nodes.Template, filename: str) -> JinjaTemplate:
@@ -226,6 +229,9 @@ class ReferenceTemplate:
             raise InstructifyError(
                 Problem("the template is too large to compile", self.template.where)
             ) from error
+        except (TemplateError, TypeError, ArithmeticError) as error:
+            what = f"the template fails for every row: {_explain(error)}"
+            raise InstructifyError(Problem(what, self.template.where)) from error
 
     def _place(self, line: int, is_body: bool) -> str:
         """Return the file and line of a line of one of the template's texts, as near as is known."""
