@@ -102,6 +102,10 @@ ROW = {"text": "abc", "other": "zz", "num": 5, "label": 1, "words": ["ab", "cd",
 LOOPS = "{% for a in words[:1] %}"
 FOUND: dict[str, tuple[Template, dict[str, Any]]] = {
     "a column is called range": (make("{% for i in range(3) %}{{ i }}{% endfor %} ||| t"), {"range": "abc"}),
+    "a number from a condition is asked for its truth": (
+        make("{% set big = 1 if num > 5 else 0 %}{% if big %}a{% else %}b{% endif %} ||| t"),
+        ROW,
+    ),
     "a column is called dict": (make("{{ dict(a=1) }} ||| t"), {"dict": "abc"}),
     "a constant has more than 64 bits": (
         make("{% if num == 99999999999999999999 %}a{% endif %}b ||| t"),

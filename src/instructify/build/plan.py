@@ -13,6 +13,7 @@ from instructify.keys import Key
 from instructify.recipe.load import LoadedRecipe
 from instructify.recipe.models import (
     SPLIT,
+    DiskSource,
     FilesSource,
     HubSource,
     Recipe,
@@ -288,6 +289,10 @@ def _identity(draft: _Draft) -> set[str]:
     found |= {f"rendered by the templates of {draft.folder}", f"the rows {draft.source.fingerprint[:16]}"}
     if isinstance(spec, FilesSource):
         found |= {f"read from {path}" for path in ([spec.path] if isinstance(spec.path, str) else spec.path)}
+    elif isinstance(spec, WorldSource):
+        found.add(f"the dataset world/{spec.name}")
+    elif isinstance(spec, DiskSource):
+        found.add(f"read from {Path(spec.path).expanduser()}")
     elif isinstance(spec, HubSource):
         found.add(f"the hub dataset {spec.path}" + (f"/{spec.config}" if spec.config else ""))
     return found

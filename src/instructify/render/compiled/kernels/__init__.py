@@ -74,7 +74,7 @@ def vectors(rows: Rows, key: Key, prepared: Prepared) -> Vectors:
         elif step.result.startswith("choice_"):
             places.append(trimmed_value(only_text(batch, step.tree)))
             chosen = Lists(places=tuple(places))
-            batch.names["answer_choices"] = chosen
+            batch.names["answer_choices"] = chosen if step.then else None
         elif step.result == "rationale":
             rationales = stripped_text(batch, [only_text(batch, step.tree)])
             batch.harden(lengths(rationales) == 0)

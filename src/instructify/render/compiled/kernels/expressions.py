@@ -307,13 +307,15 @@ def _conditional(batch: Batch, node: nodes.CondExpr) -> Value:
     draws = batch.draws
     mask = truth(batch, expression(batch, node.test))
     hard = batch.hard.copy()
-    taken = printed(batch, expression(batch, node.expr1))
+    taken = expression(batch, node.expr1)
     batch.hard = hard | (batch.hard & mask)
     hard = batch.hard.copy()
-    other = printed(batch, expression(batch, node.expr2))
+    other = expression(batch, node.expr2)
     batch.hard = hard | (batch.hard & ~mask)
     if batch.draws != draws:
         raise NotVector("a draw in a conditional")
+    if not (is_text(taken) and is_text(other)):
+        raise NotVector("a conditional number")  # as text, 0 would be true
     return choose(batch, mask, [taken], [other])
 
 

@@ -157,10 +157,10 @@ def _iterated(batch: Batch, node: nodes.For) -> tuple[I64, Bind]:
         if iterable.node.name in batch.rows.names | batch.names.keys():
             raise NotVector("a global whose name is taken")
         if iterable.node.name == "range" and len(iterable.args) == 1 and isinstance(target, nodes.Name):
-            name = target.name
-            return _counts(batch, expression(batch, iterable.args[0])), lambda inner, turns: {
-                name: Column(from_numpy(turns))
-            }
+            name, number = target.name, expression(batch, iterable.args[0])
+            if isinstance(number, (list, Lists)):
+                raise NotVector("a range of something else")
+            return _counts(batch, number), lambda inner, turns: {name: Column(from_numpy(turns))}
         if iterable.node.name == "zip" and isinstance(target, nodes.Tuple):
             names = [item.name for item in target.items if isinstance(item, nodes.Name)]
             values = [expression(batch, arg) for arg in iterable.args]
