@@ -99,15 +99,7 @@ class ReferenceTemplate:
             self._rationale = self._compile(tree, f"{template.where} rationale")
             trees.append(tree)
         self.variables = frozenset().union(*self._names) - {"answer_choices", "keep"}
-        self._mutates = any(
-            node.attr in MUTATORS for tree in trees for node in tree.find_all(nodes.Getattr)
-        ) or any(
-            isinstance(node.arg, nodes.Const)
-            and isinstance(node.arg.value, str)
-            and node.arg.value in MUTATORS
-            for tree in trees
-            for node in tree.find_all(nodes.Getitem)
-        )
+        self._mutates = any(_may_mutate(node) for tree in trees for node in tree.find_all(nodes.Node))
 
     def where_of(self, name: str) -> str:
         """Return the file and line on which the template's body first uses a name."""

@@ -275,7 +275,6 @@ class _Output:
         self.parts = f"parts_{result}"
         self.started = False
         self._pending: list[str] = []
-        self._marker = 0
 
     def add(self, node: nodes.Node, scope: Scope, indent: str) -> None:
         """Print one child of an Output node."""
