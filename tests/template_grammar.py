@@ -34,6 +34,7 @@ TEXT_FILTERS = (
     "replace('a', 'b')", "replace('', '-')", "replace('a', '')", "default('d')", "default('d', true)",
     "center(6)",
     "indent(2)", "reverse", "replace('o', text)", "trim('a')", "e", "tojson", "d(other)",
+    "fit",
 )  # fmt: skip
 TEXT_METHODS = (
     "lower()", "upper()", "strip()", "strip('a ')", "lstrip()", "rstrip('.')", "replace('a', 'b')", "title()",
@@ -125,6 +126,7 @@ class Grammar:
                 "answer_choices[0]",
                 "answer_choices[1]",
                 "answer_choices[num]",
+                "answer_choices | options",
             ]
         if depth <= 0 or self._chance(2):
             return self._pick(simple) if not self._chance(5) else self._literal()

@@ -14,6 +14,7 @@ from jinja2.runtime import Context, Undefined
 from jinja2.tests import TESTS as JINJA_TESTS
 from jinja2.utils import _PassArg
 
+from instructify.compose.marks import FIT_CLOSE, FIT_OPEN, OPTIONS
 from instructify.errors import RowError
 from instructify.render.meter import MAX_TEXT, Choices, Meter, over
 
@@ -77,6 +78,18 @@ def trim(meter: Meter, value: Any, chars: str | None = None) -> str:
     text = str(value)
     meter.spend((len(text) * len(chars or "")) >> 8)
     return text.strip(chars)
+
+
+def options(meter: Meter, choices: Any) -> str:
+    """Return the mark of the place where the answer options are laid out once the row is rendered."""
+    if not isinstance(choices, Choices):
+        raise TypeError("options lays out answer_choices and nothing else")
+    return OPTIONS
+
+
+def fit(meter: Meter, value: Any) -> str:
+    """Return the text with marks around it: it may be cut to fit a token budget."""
+    return FIT_OPEN + text_of(meter, value) + FIT_CLOSE
 
 
 def check_percent(meter: Meter, text: str, values: Any) -> None:
@@ -178,14 +191,16 @@ OWN: Mapping[str, Callable[..., Any]] = {
     "tojson": to_json,
     "sum": total,
     "format": format_percent,
+    "options": options,
+    "fit": fit,
 }
 
-CONSTANT_TIME = frozenset({"count", "d", "default", "first", "last", "length", "string"})
+CONSTANT_TIME = frozenset({"count", "d", "default", "first", "last", "length", "options", "string"})
 """Filters that do not look at the whole value, so nothing is paid for their input."""
 
 
 TEXTUAL = frozenset(
-    "capitalize center format indent join lower replace title trim truncate upper wordcount".split()
+    "capitalize center fit format indent join lower replace title trim truncate upper wordcount".split()
 )
 """Filters that print what they are given, which must have a text of its own."""
 

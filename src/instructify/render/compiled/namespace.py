@@ -12,6 +12,7 @@ from jinja2.runtime import Context
 from jinja2.tests import TESTS
 from jinja2.utils import _PassArg
 
+from instructify.compose.marks import FIT_CLOSE, FIT_OPEN
 from instructify.errors import RowError
 from instructify.render import filters
 from instructify.render.compiled.runtime import (
@@ -94,6 +95,12 @@ def _string(value: Any) -> str:
     return str(value)
 
 
+def _fit(value: Any) -> str:
+    if value.__class__ is not str:
+        raise Slow  # printing a null is noted by the reference alone
+    return FIT_OPEN + str(value) + FIT_CLOSE
+
+
 def _choice(values: Any) -> Any:
     raise Slow  # a draw through another filter: its number is the reference's affair
 
@@ -110,7 +117,7 @@ def plain_sandbox(dialect: Dialect) -> Sandbox:
     env.filters.clear()
     env.filters.update({name: jinja_filters.FILTERS[name] for name in filters.FROM_JINJA})
     env.filters.update({name: partial(function, env.meter) for name, function in filters.OWN.items()})
-    env.filters.update(choice=_choice, random=_choice, string=_string)
+    env.filters.update(choice=_choice, random=_choice, string=_string, fit=_fit)
     env.tests.clear()
     env.tests.update(TESTS)
     return env

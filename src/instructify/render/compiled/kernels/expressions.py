@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jinja2 import nodes
 
+from instructify.compose.marks import FIT_CLOSE, FIT_OPEN, OPTIONS
 from instructify.keys import I64
 from instructify.render.compiled.kernels.values import (
     Batch,
@@ -217,8 +218,12 @@ def _call(batch: Batch, node: nodes.Call) -> Value:
 def _filter(batch: Batch, node: nodes.Filter) -> Value:
     if node.node is None or node.kwargs or node.dyn_args is not None or node.dyn_kwargs is not None:
         raise NotVector(node.name)
+    if node.name == "options" and not node.args and _is_the_choices(batch, node.node):
+        return OPTIONS
     value = expression(batch, node.node)
     args = [expression(batch, arg) for arg in node.args]
+    if node.name == "fit" and not args and is_text(value):
+        return Column(joined(batch, [FIT_OPEN, value, FIT_CLOSE]))
     if node.name in DRAWS and not args:
         return _drawn(batch, value)
     if isinstance(value, Lists) and value.owners is not None:
@@ -234,6 +239,10 @@ def _filter(batch: Batch, node: nodes.Filter) -> Value:
     if node.name == "truncate" and args == [2048] and is_text(value):
         return _short_enough(batch, value)
     raise NotVector(node.name)
+
+
+def _is_the_choices(batch: Batch, node: nodes.Node) -> bool:
+    return path_of(node) == ("answer_choices",) and batch.names.get("answer_choices") is not None
 
 
 def _drawn(batch: Batch, value: Value) -> Value:
