@@ -241,6 +241,19 @@ def test_views_and_dictionaries_of_text_are_read_like_text():
     assert [found[0] for found in wanted] == ["a|||b.", "x.", "a|||b.", "||| ."]
 
 
+def test_columns_of_string_and_of_large_string_may_stand_in_one_list():
+    texts = [f"text {number} " + "x" * number for number in range(300)]
+    table = pa.table(
+        {
+            "small": pa.array(texts),
+            "large": pa.array(texts[::-1], pa.large_string()),
+            "place": [number % 4 for number in range(300)],
+        }
+    )
+    found = compare(make("{{ [small, large, 'constant', large][place] }} ||| t"), table)
+    assert [each[0] for each in found[:3]] == [texts[0].strip(), texts[298], "constant"]
+
+
 # white space
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from jinja2 import Environment, pass_context, pass_environment
@@ -16,10 +18,14 @@ from jinja2.utils import _PassArg
 
 from instructify.compose.marks import FIT_CLOSE, FIT_OPEN, OPTIONS
 from instructify.errors import RowError
+from instructify.render import josa as particles
 from instructify.render.meter import MAX_TEXT, Choices, Meter, over
 
 MAX_WIDTH = 10_000
 LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+MAX_MARKS = 30
+"""Most combining marks on one character that are put in order, which takes the square of their number in
+time; the limit is that of the Stream-Safe Text Format (Unicode Standard Annex 15)."""
 FIELD = 350
 """Most characters of a number printed without a width: 1e308 has 309 digits before the point."""
 _CONVERSION = re.compile(r"%(\([^()%]*\))?([#0\- +*.0-9]*)[hlL]?(.?)", re.DOTALL)
@@ -90,6 +96,23 @@ def options(meter: Meter, choices: Any) -> str:
 def fit(meter: Meter, value: Any) -> str:
     """Return the text with marks around it: it may be cut to fit a token budget."""
     return FIT_OPEN + text_of(meter, value) + FIT_CLOSE
+
+
+def josa(meter: Meter, word: Any, particle: str) -> str:
+    """Return the word with a Korean particle in the form that follows it, as in 사과를 or 귤을."""
+    return particles.josa(text_of(meter, word), particle)
+
+
+def nfc(meter: Meter, value: Any) -> str:
+    """Return the text with its characters composed (Unicode's NFC), as decomposed Hangul should be."""
+    text = text_of(meter, value)
+    if text.isascii():
+        return text
+    meter.spend(len(text) >> 2)
+    is_mark = [unicodedata.combining(character) > 0 for character in text]
+    if max(sum(run) for _, run in groupby(is_mark)) > MAX_MARKS:
+        over(f"more than {MAX_MARKS} combining marks in a row to be put in order")
+    return unicodedata.normalize("NFC", text)
 
 
 def check_percent(meter: Meter, text: str, values: Any) -> None:
@@ -193,6 +216,8 @@ OWN: Mapping[str, Callable[..., Any]] = {
     "format": format_percent,
     "options": options,
     "fit": fit,
+    "josa": josa,
+    "nfc": nfc,
 }
 
 CONSTANT_TIME = frozenset({"count", "d", "default", "first", "last", "length", "options", "string"})
@@ -200,7 +225,8 @@ CONSTANT_TIME = frozenset({"count", "d", "default", "first", "last", "length", "
 
 
 TEXTUAL = frozenset(
-    "capitalize center fit format indent join lower replace title trim truncate upper wordcount".split()
+    "capitalize center fit format indent join josa lower nfc replace title trim truncate upper "
+    "wordcount".split()
 )
 """Filters that print what they are given, which must have a text of its own."""
 

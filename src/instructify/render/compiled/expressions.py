@@ -35,7 +35,7 @@ LOOP_SIZED = {
     "previtem": "({items}[{i} - 1] if {i} else NO_ITEM)",
     "nextitem": "({items}[{i} + 1] if {i} + 1 < len({items}) else NO_ITEM)",
 }
-RESULTS_IN_TEXT = frozenset("lower upper trim capitalize title replace join string truncate".split())
+RESULTS_IN_TEXT = frozenset("lower upper trim capitalize title replace join josa nfc string truncate".split())
 
 
 _GROWING = frozenset({"int", "join", "replace", "indent", "center", "format", "tojson", "list", "batch"})

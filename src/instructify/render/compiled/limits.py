@@ -15,8 +15,8 @@ from instructify.render.compiled.trees import CannotCompile, is_constant
 from instructify.render.rewrite import CUT
 
 FILTERS = frozenset(
-    "abs capitalize choice count d default first fit float int join last length list lower map max min "
-    "most_frequent options random reject rejectattr replace reverse round select selectattr sort string "
+    "abs capitalize choice count d default first fit float int join josa last length list lower map max min "
+    "most_frequent nfc options random reject rejectattr replace reverse round select selectattr sort string "
     "title trim truncate unique upper wordcount".split()
 )
 CONSTANT_ARGUMENTS = frozenset("int float round trim truncate".split())

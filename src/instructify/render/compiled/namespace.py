@@ -95,6 +95,11 @@ def _string(value: Any) -> str:
     return str(value)
 
 
+def _noting(meter: Meter, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a filter of the reference that notes a printed None, for values that are none."""
+    return lambda value, *args: function(meter, _string(value), *args)
+
+
 def _fit(value: Any) -> str:
     if value.__class__ is not str:
         raise Slow  # printing a null is noted by the reference alone
@@ -118,6 +123,7 @@ def plain_sandbox(dialect: Dialect) -> Sandbox:
     env.filters.update({name: jinja_filters.FILTERS[name] for name in filters.FROM_JINJA})
     env.filters.update({name: partial(function, env.meter) for name, function in filters.OWN.items()})
     env.filters.update(choice=_choice, random=_choice, string=_string, fit=_fit)
+    env.filters.update({name: _noting(env.meter, filters.OWN[name]) for name in ("josa", "nfc")})
     env.tests.clear()
     env.tests.update(TESTS)
     return env

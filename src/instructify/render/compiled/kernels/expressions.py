@@ -173,7 +173,11 @@ def computed_element(batch: Batch, container: Value, places: I64) -> Value:
     inside = np.where(outside, 0, places)
     if all(isinstance(item, str) for item in items):
         return Column(pa.array(items).take(pa.array(inside)))
-    columns = [item.array if isinstance(item, Column) else item for item in items]
+    # choose reads past the end where string and large_string columns are mixed (PyArrow 26)
+    columns = [
+        item.array.cast(pa.large_string()) if isinstance(item, Column) else pa.scalar(item, pa.large_string())
+        for item in items
+    ]
     return Column(pc.choose(pa.array(inside), *columns))
 
 
