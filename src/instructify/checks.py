@@ -29,6 +29,11 @@ REASONS: Mapping[str, str] = {
     "lookup-error": "an element that is not there was asked for",
     "arithmetic-error": "an impossible calculation, such as a division by zero",
     "template-error": "Jinja could not render the row",
+    "reserved-character": "the row's own text holds a character that marks places in a prompt (U+FDD0 to U+FDD2)",
+    "cot-answer-mismatch": "the reasoning states another answer than the target",
+    "no-exemplar": "no row of the training split can stand before it as an exemplar",
+    "input-over-budget": "the prompt has too many tokens, and nothing in it may be cut",
+    "target-over-budget": "the target has too many tokens; targets are never cut",
     "error": "anything else",
 }
 """Every reason a row can be dropped for, and what it means."""

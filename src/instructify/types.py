@@ -22,6 +22,8 @@ EXAMPLE_COLUMNS: Mapping[str, str] = {
     "answer_choices": "the choices of a classification or multiple-choice task; null when it has none",
     "label": "index of the target in answer_choices; null when there are no choices",
     "rationale": "the reasoning of a chain-of-thought example; null otherwise",
+    "answer_start": "where the answer begins in a target that reasons, in characters; null in other targets",
+    "answer_end": "where the answer ends in a target that reasons; null in other targets",
     "task": "task name: dataset, with its subset after a slash",
     "cluster": "task cluster",
     "dataset": "dataset name",
@@ -30,9 +32,10 @@ EXAMPLE_COLUMNS: Mapping[str, str] = {
     "row": "index of the row in that split, from 0",
     "template": "prompt template name",
     "template_hash": "hash of all that decides what the template renders; 16 hexadecimal characters",
-    "variant": "how the example was composed; zero_shot",
+    "variant": "name of the variant that the example was composed in",
     "shots": "number of exemplars in the prompt",
-    "exemplars": "row indices of the exemplars; null when there are none",
+    "exemplars": "row indices of the exemplars in the training split; null when there are none",
+    "cut": "characters cut out of the prompt to fit the token budget",
     "language": "language tag of the template",
     "licence": "licence of the source; null when unknown",
 }
@@ -45,11 +48,14 @@ def example_schema() -> pa.Schema:
     special: dict[str, Any] = {
         "answer_choices": pa.list_(pa.string()),
         "label": pa.int32(),
+        "answer_start": pa.int32(),
+        "answer_end": pa.int32(),
+        "cut": pa.int32(),
         "row": pa.int64(),
         "shots": pa.int32(),
         "exemplars": pa.list_(pa.int64()),
     }
-    nullable = {"answer_choices", "label", "rationale", "subset", "exemplars", "licence"}
+    nullable = set("answer_choices label rationale answer_start answer_end subset exemplars licence".split())
     return pa.schema(
         [pa.field(name, special.get(name, pa.string()), name in nullable) for name in EXAMPLE_COLUMNS]
     )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CandidateFile:
-    """A made shard as emit sees it: for each window, where to cut and the columns that are constant."""
+    """A made shard as emit sees it: for each slot, where to cut and the columns that are constant."""
 
     path: str
     sha256: str
@@ -73,12 +73,15 @@ def emit_shard(task: EmitTask) -> Emitted:
     seconds: dict[str, float] = {}
     with timed(seconds, "gather"):
         table = _gather(task)
+    examples = table.select(example_schema().names)
     with timed(seconds, "hash"):
-        digest = content_hash(table)
+        digest = content_hash(examples)
+    counts = _variants(examples)
     records = []
     for name in task.formats:
         meta = {"key": key, "part": task.part, "format": name, "rows": table.num_rows, "content_hash": digest}
-        write = partial(WRITERS[name].write, table)
+        meta["variants"] = counts
+        write = partial(WRITERS[name].write, table if name == "chat" else examples)
         with timed(seconds, f"write {name}"):
             records.append(write_file(task.staging, task.path(name), write, meta))
     return Emitted(tuple(records), table.num_rows, seconds)
@@ -95,11 +98,17 @@ def _gather(task: EmitTask) -> pa.Table:
     low = (task.number << 64) // task.count
     high = ((task.number + 1) << 64) // task.count - 1
     pieces = [piece for file in task.files if (piece := _slice(task.staging, file, low, high)) is not None]
-    schema = example_schema()
+    schema = example_schema().append(pa.field("turns", pa.list_(pa.string())))
     if not pieces:
         return schema.empty_table()
     orders = np.concatenate([order for order, _ in pieces])
-    table = pa.concat_tables([table for _, table in pieces]).unify_dictionaries()
+    table = pa.concat_tables([table for _, table in pieces], promote_options="default").unify_dictionaries()
+    for column in schema:
+        if column.name not in table.column_names:
+            table = table.append_column(column.name, pa.nulls(table.num_rows, column.type))
+    for name in ("shots", "cut"):
+        if table[name].null_count:
+            table = table.set_column(table.column_names.index(name), name, table[name].fill_null(0))
     ids = table["id"].to_numpy(zero_copy_only=False).astype("S32")
     ranks = np.lexsort((ids, orders))
     return table.take(pa.array(ranks)).select(schema.names).cast(schema).combine_chunks()
@@ -113,28 +122,29 @@ def _slice(staging: Path, file: CandidateFile, low: int, high: int) -> tuple[Any
     orders = table["order"].to_numpy()
     start = int(np.searchsorted(orders, np.uint64(low), "left"))
     stop = int(np.searchsorted(orders, np.uint64(high), "right"))
-    windows = table["window"].to_numpy()[start:stop]
+    slots = table["slot"].to_numpy()[start:stop]
     places = table["place"].to_numpy()[start:stop]
-    keep = np.flatnonzero(places < np.array(file.cuts, np.int64)[windows])
+    keep = np.flatnonzero(places < np.array(file.cuts, np.int64)[slots])
     if not len(keep):
         return None
     # a copy, so that the file's pages can go: all files mapped at once would look like memory in use
     picked = table.slice(start, stop - start).take(pa.array(keep))
-    columns = {name: picked[name] for name in ("id", "row", *_VARYING)}
+    columns = {name: picked[name] for name in picked.column_names if name not in ("order", "place", "slot")}
     for position, (name, _) in enumerate(file.constants[0]):
-        columns[name] = _constants([own[position][1] for own in file.constants], windows[keep])
-    columns["shots"] = pa.array(np.zeros(len(keep), np.int32))
-    columns["exemplars"] = pa.nulls(len(keep), pa.list_(pa.int64()))
+        columns[name] = _constants([own[position][1] for own in file.constants], slots[keep])
     return orders[start:stop][keep], pa.table(columns)
 
 
-def _constants(values: list[str | None], windows: Any) -> pa.DictionaryArray:
-    """Return a column that is constant for each window, as codes into the values."""
+def _constants(values: list[str | None], slots: Any) -> pa.DictionaryArray:
+    """Return a column that is constant for each slot, as codes into the values."""
     import pyarrow as pa
 
     missing = np.array([value is None for value in values])
-    codes = pa.array(windows.astype(np.int32), mask=missing[windows])
+    codes = pa.array(slots.astype(np.int32), mask=missing[slots])
     return pa.DictionaryArray.from_arrays(codes, pa.array([value or "" for value in values], pa.string()))
 
 
-_VARYING = ("inputs", "targets", "answer_choices", "label", "rationale")
+def _variants(table: pa.Table) -> list[list[Any]]:
+    """Return how many examples there are of each task and variant."""
+    counted = table.group_by(["task", "variant"]).aggregate([([], "count_all")]).to_pylist()
+    return sorted([row["task"], row["variant"], row["count_all"]] for row in counted)

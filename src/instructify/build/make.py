@@ -7,19 +7,25 @@ all that decides its content: a later build uses it again if nothing of that has
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from instructify.build.audit import audit
+from instructify.build.candidates import candidates, choices_column, in_order, text_bytes
+from instructify.build.composing import Part, PoolFile, compiled, compose_rows, is_plain
+from instructify.compose.budget import Budget
+from instructify.compose.composition import Composed
+from instructify.compose.texts import Texts
 from instructify.errors import InstructifyError, Problem
-from instructify.keys import I64, U64, Key, hexdigest, positions
+from instructify.keys import I64, Key, hexdigest, positions
 from instructify.publish.files import FileRecord, find_file, write_file
+from instructify.recipe.variants import Variant
 from instructify.render.compiled import BatchTemplate, RenderedBatch, Rows
 from instructify.sources import read_rows
 from instructify.templates import Template
@@ -34,19 +40,31 @@ TEXT_PER_SHARD, MAX_TEXT_PER_SHARD = 1 << 25, 1 << 26
 """Bytes of row text times templates that a shard should have, and may have at most."""
 MAX_RUNAWAYS = 5
 FOLDER = "candidates"
-VARIANT = "zero_shot"
+SAMPLED = 16
+"""Examples of each template and shard whose tokens are counted for the statistics."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The places [low, high) of one template's keyed row order that a shard is to render."""
+    """The places [low, high) of one template's keyed row order that a shard is to render.
+
+    `ids` are the keys of example ids, one for each of `variants`.
+    """
 
     template: Template
+    variants: tuple[Variant, ...]
     rows: Key
     draws: Key
-    ids: Key
+    ids: tuple[Key, ...]
     low: int
     high: int
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """All that decides what becomes of the rows."""
+        variants = (variant.model_dump_json() for variant in self.variants)
+        keys = (self.rows, self.draws, *self.ids)
+        return (self.template.hash, *variants, *map(str, keys), str(self.low), str(self.high))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,27 +80,33 @@ class ShardTask:
     stop: int
     order: Key
     code: str
+    pool: PoolFile | None = None
+    budget: Budget | None = None
+    excluded: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    """Rows that may not be used, in [start, stop), by the reason that they fall for."""
 
     @property
     def path(self) -> str:
         """Place of the shard's file in the staging directory, named by all that decides its content."""
-        windows = [
-            str(part)
-            for w in self.windows
-            for part in (w.template.hash, w.rows, w.draws, w.ids, w.low, w.high)
-        ]
-        source = self.source
+        windows = [part for window in self.windows for part in window.parts]
+        source, pool = self.source, self.pool.sha256 if self.pool else None
         span = (source.start, source.stop, self.start, self.stop)
-        name = hexdigest(self.code, source.fingerprint, str(self.order), *span, *self.columns, *windows)
+        composed = (pool, self.budget.identity if self.budget else None, str(self.excluded))
+        decisive = (*span, *composed, *self.columns, *windows)
+        name = hexdigest(self.code, source.fingerprint, str(self.order), *decisive)
         return f"{FOLDER}/{name[:32]}.arrow"
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A made shard; `record.meta["templates"]` has one entry for each window."""
+    """A made shard; `record.meta["templates"]` has one entry for each window.
+
+    `slots` are the pairs of template and variant that its rows are numbered by.
+    """
 
     task: str
     templates: tuple[str, ...]
+    slots: tuple[tuple[str, str], ...]
     record: FileRecord
     is_new: bool
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -91,19 +115,13 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """The candidates of one window as an Arrow table, and the places that fell, by reason."""
+    """The candidates of one window as Arrow tables, and the places that fell, by reason."""
 
-    table: pa.Table
+    tables: list[pa.Table]
     characters: int
     dropped: dict[str, int | list[int]]
-    facts: dict[str, int | str]
+    facts: dict[str, Any]
     """How the rows were rendered: rows by kernels, by the reference, audited, and why not compiled."""
-
-
-@lru_cache(maxsize=512)
-def compiled(template: Template) -> BatchTemplate:
-    """Return this process's compiled form of a template."""
-    return BatchTemplate(template)
 
 
 def shard_ranges(source: OpenSource, columns: Sequence[str], templates: int) -> list[tuple[int, int]]:
@@ -139,9 +157,10 @@ def make_shards(task: ShardTask) -> tuple[Shard, ...]:
     when disk or source refuses.
     """
     names = tuple(window.template.name for window in task.windows)
+    slots = tuple((w.template.name, variant.name) for w in task.windows for variant in w.variants)
     record = find_file(task.staging, task.path)
     if record is not None:
-        return (Shard(task.task, names, record, is_new=False),)
+        return (Shard(task.task, names, slots, record, is_new=False),)
     seconds = dict.fromkeys(("read", "render", "audit", "sort", "write"), 0.0)
     with timed(seconds, "read"):
         rows = _read(task)
@@ -151,10 +170,15 @@ def make_shards(task: ShardTask) -> tuple[Shard, ...]:
         return (*make_shards(replace(task, stop=middle)), *make_shards(replace(task, start=middle)))
     made = _render(task, rows, seconds)
     with timed(seconds, "sort"):
-        table = _sorted([one.table for one in made])
+        table = in_order([table for one in made for table in one.tables])
     meta = {
         "templates": [
-            {"kept": one.table.num_rows, "characters": one.characters, "dropped": one.dropped, **one.facts}
+            {
+                "kept": sum(table.num_rows for table in one.tables),
+                "characters": one.characters,
+                "dropped": one.dropped,
+                **one.facts,
+            }
             for one in made
         ]
     }
@@ -167,7 +191,7 @@ def make_shards(task: ShardTask) -> tuple[Shard, ...]:
 
     with timed(seconds, "write"):
         record = write_file(task.staging, task.path, write, meta, flush=False)
-    return (Shard(task.task, names, record, is_new=True, seconds=seconds),)
+    return (Shard(task.task, names, slots, record, is_new=True, seconds=seconds),)
 
 
 @contextmanager
@@ -191,34 +215,91 @@ def _render(task: ShardTask, every: Rows | None, seconds: dict[str, float]) -> l
     source = task.source
     numbers = np.arange(task.start, task.stop, dtype=np.int64)
     made = []
-    for number, window in enumerate(task.windows):
+    slot = 0
+    for window in task.windows:
         indices, places = _chosen(window, numbers - source.start, source.rows)
         if every is None or not len(indices):
-            made.append(_Made(_candidates(number, window, task.order, None, numbers[:0], places), 0, {}, {}))
-            continue
-        template, taken = compiled(window.template), every.take(indices)
-        with timed(seconds, "render"):
-            batch = template.render(taken, window.draws)
-        with timed(seconds, "audit"):
-            audited = audit(template, taken, window.draws, batch)
-        _stop_a_runaway(task, window.template, numbers[indices], batch.dropped)
-        rows = numbers[indices[batch.kept]]
-        with timed(seconds, "render"):
-            candidates = _candidates(number, window, task.order, batch, rows, places[batch.kept])
-        facts = _facts(template, len(taken), batch, audited)
-        characters = _bytes(batch.inputs) + _bytes(batch.targets)
-        made.append(_Made(candidates, characters, _dropped(window, source.rows, places, batch), facts))
+            made.append(_Made([], 0, {}, {}))
+        else:
+            made.append(_render_window(task, window, slot, every.take(indices), places, seconds))
+        slot += len(window.variants)
     return made
 
 
-def _dropped(window: Window, total: int, places: I64, batch: RenderedBatch) -> dict[str, int | list[int]]:
+def _render_window(
+    task: ShardTask, window: Window, slot: int, rows: Rows, places: I64, seconds: dict[str, float]
+) -> _Made:
+    """Return the candidates that some rows make under one template."""
+    template = compiled(window.template)
+    dropped: dict[str, list[int]] = {}
+    for reason, numbers in task.excluded:
+        out = np.isin(rows.numbers, np.array(numbers, np.int64))
+        if out.any():
+            dropped[reason] = places[out].tolist()
+            rows, places = rows.take(np.flatnonzero(~out)), places[~out]
+    with timed(seconds, "render"):
+        batch = template.render(rows, window.draws)
+    with timed(seconds, "audit"):
+        audited = audit(template, rows, window.draws, batch)
+    _stop_a_runaway(task, window.template, rows.numbers, batch.dropped)
+    for reason, fell in batch.dropped.items():
+        dropped[reason] = places[fell].tolist()
+    with timed(seconds, "compose"):
+        parts = _composed(task, window, rows, places, batch)
+        for part in parts:
+            for reason, fallen in part.composed.dropped.items():
+                dropped.setdefault(reason, []).extend(places[fallen].tolist())
+        tables = [
+            candidates(slot + part.variant, window.ids[part.variant], task.order, part.composed, places)
+            for part in parts
+        ]
+    characters = sum(text_bytes(table["inputs"]) + text_bytes(table["targets"]) for table in tables)
+    facts = _facts(template, len(rows), batch, audited)
+    if task.budget is not None:
+        with timed(seconds, "count tokens"):
+            facts["tokens"] = _token_sample(task.budget, tables)
+    return _Made(tables, characters, _fallen(window, task.source.rows, dropped), facts)
+
+
+def _composed(task: ShardTask, window: Window, rows: Rows, places: I64, batch: RenderedBatch) -> list[Part]:
+    if is_plain(window.template, window.variants, task.budget):
+        plain = Texts(
+            rows.numbers[batch.kept],
+            batch.inputs,
+            batch.targets,
+            choices_column(batch.choices, len(batch.kept)),
+            batch.labels,
+            batch.rationales,
+        )
+        return [Part(0, Composed(plain, batch.kept, {}))] if len(batch.kept) else []
+    return compose_rows(
+        window.template, window.variants, rows, places, batch, window.draws, task.pool, task.budget
+    )
+
+
+def _fallen(window: Window, total: int, dropped: dict[str, list[int]]) -> dict[str, int | list[int]]:
     """Return the places that fell, by reason; only their number where the window takes every row."""
     if window.low == 0 and window.high == total:
-        return {reason: len(rows) for reason, rows in batch.dropped.items()}
-    return {reason: places[rows].tolist() for reason, rows in batch.dropped.items()}
+        return {reason: len(rows) for reason, rows in dropped.items()}
+    return dict(dropped)
 
 
-def _facts(template: BatchTemplate, rows: int, batch: RenderedBatch, audited: int) -> dict[str, int | str]:
+def _token_sample(budget: Budget, tables: Sequence[pa.Table]) -> dict[str, Any]:
+    """Return the tokens of a few prompts and targets, and what of them the tokenizer does not know."""
+    found: dict[str, Any] = {"unknown": 0}
+    behind: Counter[str] = Counter()
+    for name in ("inputs", "targets"):
+        texts: list[str] = []
+        for table in tables:
+            picked = np.unique(np.linspace(0, table.num_rows - 1, SAMPLED).astype(np.int64))
+            texts += table[name].take(picked).to_pylist() if table.num_rows else []
+        found[name], unknown, characters = budget.measure(texts)
+        found["unknown"] += unknown
+        behind.update(characters)
+    return {**found, "characters": dict(behind.most_common(20))}
+
+
+def _facts(template: BatchTemplate, rows: int, batch: RenderedBatch, audited: int) -> dict[str, Any]:
     return {
         "rows": rows,
         "by_kernels": batch.by_kernels,
@@ -240,76 +321,10 @@ def _stop_a_runaway(task: ShardTask, template: Template, rows: I64, dropped: dic
 def _chosen(window: Window, rows: I64, total: int) -> tuple[I64, I64]:
     """Return the indices into `rows` that fall into the window, and their places in the keyed order.
 
-    Where a template takes every row there is no order to keep, and a row's place is its own.
+    Where a template takes every row in one variant there is no order to keep, and a row's place is its own.
     """
-    if window.low == 0 and window.high == total:
+    if window.low == 0 and window.high == total and len(window.variants) == 1:
         return np.arange(len(rows)), rows
     places = positions(window.rows, total, rows)
     indices = np.flatnonzero((places >= window.low) & (places < window.high))
     return indices, places[indices]
-
-
-def _candidates(
-    number: int, window: Window, order: Key, batch: RenderedBatch | None, rows: I64, places: I64
-) -> pa.Table:
-    """Return the candidates of one window; `batch` is None when there are none."""
-    import pyarrow as pa
-
-    count = len(rows)
-    low, high = window.ids.draws(rows, 0), window.ids.draws(rows, 1)
-    texts = pa.large_string()
-    return pa.table(
-        {
-            "order": pa.array(order.draws(low)),
-            "place": pa.array(places),
-            "window": pa.array(np.full(count, number, np.int16)),
-            "id": _hexadecimal(high, low),
-            "row": pa.array(rows),
-            "inputs": batch.inputs if batch else pa.array([], texts),
-            "targets": batch.targets if batch else pa.array([], texts),
-            "answer_choices": _choices(batch.choices if batch else None, count),
-            "label": _or_nulls(batch.labels if batch else None, count, pa.int32()),
-            "rationale": _or_nulls(batch.rationales if batch else None, count, texts),
-        }
-    )
-
-
-def _or_nulls(array: pa.Array | None, count: int, kind: pa.DataType) -> pa.Array:
-    import pyarrow as pa
-
-    return pa.nulls(count, kind) if array is None else array
-
-
-def _choices(choices: pa.Array | tuple[str, ...] | None, count: int) -> pa.Array:
-    """Return the choices column; a tuple stands for the same choices in every row."""
-    import pyarrow as pa
-
-    kind = pa.large_list(pa.large_string())
-    if isinstance(choices, tuple):
-        return pa.array([choices], kind).take(pa.array(np.zeros(count, np.int64)))
-    return _or_nulls(choices, count, kind)
-
-
-def _bytes(texts: pa.Array) -> int:
-    import pyarrow.compute as pc
-
-    return pc.sum(pc.binary_length(texts)).as_py() or 0
-
-
-def _sorted(tables: list[pa.Table]) -> pa.Table:
-    """Return all candidates in the order of their keys."""
-    import pyarrow as pa
-
-    table = pa.concat_tables(tables)
-    ids = table["id"].combine_chunks()
-    texts = np.frombuffer(ids.buffers()[2], "S32", count=len(ids)) if len(ids) else np.empty(0, "S32")
-    ranks = np.lexsort((texts, table["order"].to_numpy()))
-    return table.take(pa.array(ranks)).combine_chunks()
-
-
-def _hexadecimal(high: U64, low: U64) -> pa.Array:
-    import pyarrow as pa
-
-    data = np.stack([high, low], axis=1).astype(">u8").tobytes().hex()
-    offsets = np.arange(0, len(data) + 1, 32, dtype=np.int32)
-    return pa.StringArray.from_buffers(len(high), pa.py_buffer(offsets), pa.py_buffer(data.encode()))

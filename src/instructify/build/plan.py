@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from instructify import mix
+from instructify.compose.budget import Budget, open_tokenizer
+from instructify.compose.schedule import variants_of
 from instructify.errors import InstructifyError, Problem, nearest
 from instructify.keys import Key
 from instructify.recipe.load import LoadedRecipe
@@ -22,9 +24,11 @@ from instructify.recipe.models import (
     WorldSource,
     resolve,
 )
+from instructify.recipe.variants import Variant
 from instructify.render.reference import reference
 from instructify.render.sandbox import GLOBALS
 from instructify.sources import open_source
+from instructify.sources.tokenizer import find_tokenizer
 from instructify.templates import Template, TemplateLibrary, matches, open_library
 from instructify.types import OpenSource, Part, Role
 
@@ -36,7 +40,8 @@ DATA_ROOT = "{data_root}"
 class PlannedTask:
     """One dataset under its templates: what will be rendered, and how much of it.
 
-    `quotas` and `columns` (what each template reads) are in the order of `templates`.
+    `quotas`, `variants` and `columns` (what each template reads) are in the order of `templates`.
+    `exemplars` are the rows that few-shot variants draw on: those of the training split.
     """
 
     name: str
@@ -49,8 +54,10 @@ class PlannedTask:
     source_spec: Source
     source: OpenSource
     templates: tuple[Template, ...]
+    variants: tuple[tuple[Variant, ...], ...]
     quotas: tuple[int, ...]
     columns: tuple[str, ...]
+    exemplars: OpenSource | None
 
     @property
     def part(self) -> Part:
@@ -76,6 +83,7 @@ class Plan:
 
     recipe: Recipe
     tasks: tuple[PlannedTask, ...]
+    budget: Budget | None
     notes: tuple[str, ...]
 
     def examples(self, role: Role) -> int:
@@ -94,7 +102,10 @@ class _Draft:
     spec: Source
     source: OpenSource
     templates: tuple[Template, ...]
+    variants: tuple[tuple[Variant, ...], ...]
     columns: tuple[str, ...]
+    exemplars: OpenSource | None
+    notes: tuple[str, ...]
 
 
 def make_plan(
@@ -124,7 +135,17 @@ def make_plan(
         raise InstructifyError(*problems)
     quotas = {role: _quotas(recipe, drafts, role) for role in ("train", "held_out")}
     tasks = tuple(_planned(draft, quotas[draft.role][draft.entry.task]) for draft in drafts)
-    return Plan(recipe, tasks, tuple(_notes(tasks)))
+    notes = [f"{draft.entry.task}: {note}" for draft in drafts for note in draft.notes]
+    return Plan(recipe, tasks, _budget(loaded), (*_notes(tasks), *notes))
+
+
+def _budget(loaded: LoadedRecipe) -> Budget | None:
+    tokens = loaded.recipe.tokens
+    if tokens is None:
+        return None
+    path, sha256 = find_tokenizer(tokens.tokenizer, loaded.base)
+    open_tokenizer(path)
+    return Budget(path, sha256, tokens.max_input, tokens.max_target)
 
 
 def _placed(problem: Problem, where: str, task: str) -> Problem:
@@ -159,9 +180,45 @@ def _draft(
     split = entry.split if role == "train" else entry.eval_split
     spec = _rooted(entry.source, root) if entry.source else default_source(entry, root)
     source = open_source(spec, split, loaded.base, work)
+    composed = loaded.recipe.variants if role == "train" else loaded.recipe.eval_variants
+    templates, variants, notes = composable(templates, composed)
     columns = needed_columns(templates, source.columns)
     licence = entry.licence or info.licence
-    return _Draft(entry, folder, cluster, role, licence, split, spec, source, templates, columns)
+    exemplars = None
+    if any(variant.shot_range[1] for own in variants for variant in own):
+        exemplars = source if role == "train" else open_source(spec, entry.split, loaded.base, work)
+    return _Draft(
+        entry,
+        folder,
+        cluster,
+        role,
+        licence,
+        split,
+        spec,
+        source,
+        templates,
+        variants,
+        columns,
+        exemplars,
+        notes,
+    )
+
+
+def composable(
+    templates: tuple[Template, ...], variants: Sequence[Variant]
+) -> tuple[tuple[Template, ...], tuple[tuple[Variant, ...], ...], tuple[str, ...]]:
+    """Return the templates that some variant can compose, their variants, and a note on the others.
+
+    Raises InstructifyError when there are none.
+    """
+    found = [(template, own) for template in templates if (own := variants_of(template, variants))]
+    if not found:
+        names = ", ".join(variant.name for variant in variants)
+        what = f"no template can be composed in the variants {names}"
+        raise InstructifyError(Problem(what, expected="a rationale, or the filter options, in some template"))
+    left = len(templates) - len(found)
+    notes = (f"{left} templates are left out: no variant can compose them",) if left else ()
+    return tuple(template for template, _ in found), tuple(own for _, own in found), notes
 
 
 def default_source(entry: TaskEntry, root: Path | None) -> Source:
@@ -329,8 +386,10 @@ def _planned(draft: _Draft, quotas: Mapping[str, int]) -> PlannedTask:
         source_spec=draft.spec,
         source=draft.source,
         templates=draft.templates,
+        variants=draft.variants,
         quotas=tuple(quotas[template.name] for template in draft.templates),
         columns=draft.columns,
+        exemplars=draft.exemplars,
     )
 
 

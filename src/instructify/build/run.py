@@ -11,7 +11,7 @@ from typing import Any
 
 from instructify.build.emit import CandidateFile, EmitTask, Emitted, emit_shard
 from instructify.build.guards import check_apart, check_ledgers, check_outside
-from instructify.build.make import VARIANT, Shard
+from instructify.build.make import Shard
 from instructify.build.plan import Plan, PlannedTask, make_plan
 from instructify.build.profile import Profile, make_profile
 from instructify.build.sample import preflight
@@ -140,7 +140,7 @@ def _candidates(task: PlannedTask, shard: Shard, cuts: dict[tuple[str, str], int
     return CandidateFile(
         shard.record.path,
         shard.record.sha256,
-        tuple(cuts[task.name, name] for name in shard.templates),
+        tuple(cuts[task.name, name] for name, _ in shard.slots),
         tuple(
             (
                 ("task", task.name),
@@ -150,11 +150,11 @@ def _candidates(task: PlannedTask, shard: Shard, cuts: dict[tuple[str, str], int
                 ("split", task.split),
                 ("template", name),
                 ("template_hash", by_name[name].hash),
-                ("variant", VARIANT),
-                ("language", by_name[name].languages[0] if by_name[name].languages else "en"),
+                ("variant", variant),
+                ("language", by_name[name].language),
                 ("licence", task.licence),
             )
-            for name in shard.templates
+            for name, variant in shard.slots
         ),
     )
 

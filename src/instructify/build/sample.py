@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from instructify.build.make import compiled
+from instructify.build.composing import compiled
 from instructify.build.plan import Plan, PlannedTask
 from instructify.checks import Checked, check
 from instructify.errors import InstructifyError, Problem, RowError

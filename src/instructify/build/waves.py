@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from instructify.build.composing import PoolFile
 from instructify.build.decide import Progress
-from instructify.build.make import VARIANT, Shard, ShardTask, Window, make_shards, shard_ranges
+from instructify.build.make import Shard, ShardTask, Window, make_shards, shard_ranges
 from instructify.build.plan import Plan
+from instructify.build.pools import write_pools
 from instructify.keys import Key
 from instructify.publish.stage import Stage
 from instructify.runners import Runner
@@ -42,6 +45,7 @@ def make_all(plan: Plan, stage: Stage, runner: Runner, watcher: Watcher, code: s
         },
         [],
     )
+    pools = write_pools(plan, stage)
     wave = 1
     while True:
         windows = {key: window for key, p in made.progress.items() if (window := p.next_window())}
@@ -49,7 +53,7 @@ def make_all(plan: Plan, stage: Stage, runner: Runner, watcher: Watcher, code: s
             return made
         examples = sum(high - low for low, high in windows.values())
         watcher.phase("make" if wave == 1 else f"refill {wave - 1}", examples, "rows")
-        _wave(plan, stage, runner, watcher, code, made, windows)
+        _wave(plan, stage, runner, watcher, code, made, windows, pools)
         wave += 1
 
 
@@ -61,6 +65,7 @@ def _wave(
     code: str,
     made: Made,
     windows: dict[tuple[str, str], tuple[int, int]],
+    pools: Mapping[str, PoolFile],
 ) -> None:
     def done(shards: tuple[Shard, ...]) -> None:
         entries = [entry for shard in shards for entry in shard.record.meta["templates"]]
@@ -68,7 +73,7 @@ def _wave(
         dropped = sum(_count(fell) for entry in entries for fell in entry["dropped"].values())
         watcher.advance(kept + dropped, kept, dropped)
 
-    ranges = runner.map(make_shards, _shard_tasks(plan, stage, code, windows), done)
+    ranges = runner.map(make_shards, _shard_tasks(plan, stage, code, windows, pools), done)
     shards = [shard for made_of_range in ranges for shard in made_of_range]
     made.shards += shards
     made.reused += sum(not shard.is_new for shard in shards)
@@ -84,7 +89,11 @@ def _count(dropped: int | list[int]) -> int:
 
 
 def _shard_tasks(
-    plan: Plan, stage: Stage, code: str, windows: dict[tuple[str, str], tuple[int, int]]
+    plan: Plan,
+    stage: Stage,
+    code: str,
+    windows: dict[tuple[str, str], tuple[int, int]],
+    pools: Mapping[str, PoolFile],
 ) -> list[ShardTask]:
     tasks = []
     for task in plan.tasks:
@@ -92,12 +101,13 @@ def _shard_tasks(
         wanted = tuple(
             Window(
                 template,
+                variants,
                 task.row_key(template, seed),
                 task.draw_key(template, seed),
-                task.id_key(template, VARIANT),
+                tuple(task.id_key(template, variant.name) for variant in variants),
                 *windows[task.name, template.name],
             )
-            for template in task.templates
+            for template, variants in zip(task.templates, task.variants, strict=True)
             if (task.name, template.name) in windows
         )
         if not wanted:
@@ -114,6 +124,8 @@ def _shard_tasks(
                 stop,
                 order,
                 code,
+                pools.get(task.name),
+                plan.budget,
             )
             for start, stop in shard_ranges(task.source, task.columns, len(wanted))
         ]

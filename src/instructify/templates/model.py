@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +11,10 @@ from instructify.render.sandbox import Dialect
 
 RENDER_VERSION = 1
 """Part of every template hash; raised when the same template begins to render other text."""
+
+
+_OPTIONS = re.compile(r"\{[{%][^{}]*\|\s*options\b")
+_MARKING = re.compile(r"\{[{%][^{}]*\|\s*(options|fit)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,21 @@ class Template:
     def where(self) -> str:
         """File and first line, for messages."""
         return f"{self.origin}:{self.line}" if self.origin else f"{self.dataset}/{self.name}"
+
+    @property
+    def language(self) -> str:
+        """Language tag of the template's own words."""
+        return self.languages[0] if self.languages else "en"
+
+    @property
+    def options_marks(self) -> int:
+        """Number of places where the body lays out the answer options."""
+        return len(_OPTIONS.findall(self.body)) if self.dialect == "strict" else 0
+
+    @property
+    def leaves_marks(self) -> bool:
+        """Whether the body marks places for the composition."""
+        return bool(self.dialect == "strict" and _MARKING.search(self.body))
 
     @property
     def hash(self) -> str:

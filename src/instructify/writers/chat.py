@@ -1,4 +1,4 @@
-"""Chat messages: the prompt as the user's turn, the target as the assistant's."""
+"""Chat messages: prompts as the user's turns, targets as the assistant's; exemplars are turns too."""
 
 from __future__ import annotations
 
@@ -9,18 +9,23 @@ from instructify.writers.jsonl import batches
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_COLUMNS = ("id", "inputs", "targets", "task", "cluster", "template")
+_COLUMNS = ("id", "inputs", "targets", "task", "cluster", "template", "turns")
+_ROLES = ("user", "assistant")
 
 
 def write_chat(table: pa.Table, file: BinaryIO) -> None:
-    """Write one conversation of two messages per example and line, in UTF-8."""
+    """Write one conversation per example and line, in UTF-8.
+
+    `turns`, where not null, lists prompt and target of every exemplar and the bare prompt of the query.
+    """
     import orjson
 
     for rows in batches(table, _COLUMNS):
         lines = []
-        for name, inputs, targets, task, cluster, template in rows:
-            turns = [{"role": "user", "content": inputs}, {"role": "assistant", "content": targets}]
+        for name, inputs, targets, task, cluster, template, turns in rows:
+            said = [*(turns or [inputs]), targets]
+            messages = [{"role": _ROLES[n % 2], "content": text} for n, text in enumerate(said)]
             origin = {"task": task, "cluster": cluster, "template": template}
-            lines.append(orjson.dumps({"id": name, "messages": turns, **origin}))
+            lines.append(orjson.dumps({"id": name, "messages": messages, **origin}))
         lines.append(b"")
         file.write(b"\n".join(lines))

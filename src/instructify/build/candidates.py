@@ -1,0 +1,87 @@
+"""Candidates: the examples of a shard as an Arrow table, in the order of their keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from instructify.compose.composition import Composed
+from instructify.compose.texts import Texts
+from instructify.keys import I64, U64, Key
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def candidates(slot: int, ids: Key, order: Key, composed: Composed, places: I64) -> pa.Table:
+    """Return the candidates of one template and variant; what none of them has is no column of the table."""
+    import pyarrow as pa
+
+    texts, shown = composed.texts, composed.shown
+    rows = texts.rows
+    low, high = ids.draws(rows, 0), ids.draws(rows, 1)
+    columns = {
+        "order": pa.array(order.draws(low)),
+        "place": pa.array(places[composed.kept]),
+        "slot": pa.array(np.full(len(rows), slot, np.int16)),
+        "id": _hexadecimal(high, low),
+        "row": pa.array(rows),
+        "inputs": texts.inputs,
+        "targets": texts.targets,
+        "answer_choices": texts.choices,
+        "label": texts.labels,
+        "rationale": texts.rationales,
+        "answer_start": composed.starts,
+        "answer_end": composed.stops,
+        "cut": composed.cut,
+        "shots": shown and shown.shots,
+        "exemplars": shown and shown.exemplars,
+        "turns": shown and shown.turns,
+    }
+    return pa.table({name: column for name, column in columns.items() if column is not None})
+
+
+def choices_column(choices: pa.Array | tuple[str, ...] | None, count: int) -> pa.Array | None:
+    """Return the choices as a column; a tuple stands for the same choices in every row."""
+    import pyarrow as pa
+
+    if isinstance(choices, tuple):
+        kind = pa.large_list(pa.large_string())
+        return pa.array([choices], kind).take(pa.array(np.zeros(count, np.int64)))
+    return choices
+
+
+def text_bytes(texts: pa.Array) -> int:
+    """Return the bytes of all texts together."""
+    import pyarrow.compute as pc
+
+    return pc.sum(pc.binary_length(texts)).as_py() or 0
+
+
+def in_order(tables: Sequence[pa.Table]) -> pa.Table:
+    """Return all candidates in the order of their keys."""
+    import pyarrow as pa
+
+    table = pa.concat_tables(tables or [_none()], promote_options="default")
+    ids = table["id"].combine_chunks()
+    texts = np.frombuffer(ids.buffers()[2], "S32", count=len(ids)) if len(ids) else np.empty(0, "S32")
+    ranks = np.lexsort((texts, table["order"].to_numpy()))
+    return table.take(pa.array(ranks)).combine_chunks()
+
+
+def _none() -> pa.Table:
+    import pyarrow as pa
+
+    texts, rows = pa.array([], pa.large_string()), np.zeros(0, np.int64)
+    nothing = Composed(Texts(rows, texts, texts), rows, {})
+    return candidates(0, Key(0, 0), Key(0, 0), nothing, rows)
+
+
+def _hexadecimal(high: U64, low: U64) -> pa.Array:
+    import pyarrow as pa
+
+    data = np.stack([high, low], axis=1).astype(">u8").tobytes().hex()
+    offsets = np.arange(0, len(data) + 1, 32, dtype=np.int32)
+    return pa.StringArray.from_buffers(len(high), pa.py_buffer(offsets), pa.py_buffer(data.encode()))

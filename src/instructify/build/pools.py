@@ -1,0 +1,67 @@
+"""Pools: the rows of a task's training split that may be exemplars, chosen by key and read once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+
+from instructify.build.composing import ROW, PoolFile
+from instructify.build.plan import Plan, PlannedTask
+from instructify.keys import I64, Key, hexdigest, positions
+from instructify.publish.stage import Stage
+from instructify.sources import read_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+POOL_ROWS = 256
+WHOLE = 32_768
+"""Sources with at most so many rows give single rows; larger ones give BLOCK rows at a time."""
+BLOCK = 16
+
+
+def write_pools(plan: Plan, stage: Stage) -> dict[str, PoolFile]:
+    """Return the pool of every task that composes few-shot examples, by task name."""
+    pools = {}
+    for task in plan.tasks:
+        if task.exemplars is None:
+            continue
+        table = _rows(task, plan.recipe.seed)
+
+        def write(file: BinaryIO, table: pa.Table = table) -> None:
+            import pyarrow as pa
+
+            with pa.ipc.new_file(file, table.schema) as writer:
+                writer.write_table(table)
+
+        name = hexdigest(task.exemplars.fingerprint, plan.recipe.seed, task.name, *task.columns)[:32]
+        record = stage.write(f"pools/{name}.arrow", write, {})
+        pools[task.name] = PoolFile(stage.staging / record.path, record.sha256)
+    return pools
+
+
+def _rows(task: PlannedTask, seed: int) -> pa.Table:
+    """Return the rows of a pool, with their numbers in the column ROW."""
+    import pyarrow as pa
+
+    source = task.exemplars
+    assert source is not None  # noqa: S101  (the caller asked)
+    numbers = source.start + chosen_rows(source.rows, Key.of("pool", seed, source.fingerprint, task.name))
+    tables = [read_rows(source, int(row), int(row) + 1, task.columns) for row in numbers]
+    table = (
+        pa.concat_tables(tables) if tables else read_rows(source, source.start, source.start, task.columns)
+    )
+    return table.append_column(ROW, pa.array(numbers)).combine_chunks()
+
+
+def chosen_rows(count: int, key: Key) -> I64:
+    """Return which of so many rows are in the pool, in ascending order."""
+    if count <= WHOLE:
+        return (
+            np.flatnonzero(positions(key, count, np.arange(count)) < POOL_ROWS) if count else np.zeros(0, int)
+        )
+    blocks = key.belows(count // BLOCK, np.arange(8 * POOL_ROWS // BLOCK))
+    _, first = np.unique(blocks, return_index=True)
+    starts = np.sort(blocks[np.sort(first)][: POOL_ROWS // BLOCK]) * BLOCK
+    return (starts[:, None] + np.arange(BLOCK)).reshape(-1)

@@ -1,0 +1,112 @@
+"""The few words that compositions put around a template's own, in each language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Words of one language for options, exemplars and reasoning.
+
+    In `before` and `after`, {rationale} and {answer} are filled in.
+    """
+
+    options: str
+    choices: str
+    last: str
+    """What stands before the last of several choices in a sentence."""
+    question: str
+    answer: str
+    given: str
+    gives: str
+    task: str
+    solution: str
+    example: str
+    turn: str
+    """Said before the query, after exemplars that are numbered."""
+    asking_before: tuple[str, ...]
+    """Asks for reasoning, then the answer."""
+    asking_after: tuple[str, ...]
+    """Asks for the answer, then reasoning."""
+    before: tuple[str, ...]
+    """Targets that reason, then answer."""
+    after: tuple[str, ...]
+    """Targets that answer, then reason."""
+
+
+WORDS: Mapping[str, Words] = {
+    "en": Words(
+        options="Options:",
+        choices="Choose one of these:",
+        last=" or ",
+        question="Question",
+        answer="Answer",
+        given="Input",
+        gives="Output",
+        task="Problem",
+        solution="Solution",
+        example="Example",
+        turn="Your turn",
+        asking_before=(
+            "Reason first, then give the answer.",
+            "Show how you get to the answer.",
+            "Work it out one step at a time.",
+            "Explain your thinking, and then answer.",
+        ),
+        asking_after=(
+            "Answer first, then say why.",
+            "Give the answer and the reason for it.",
+            "Answer, and explain your answer.",
+        ),
+        before=(
+            "{rationale} So the answer is {answer}.",
+            "{rationale} Therefore the answer is {answer}.",
+            "{rationale}\nAnswer: {answer}",
+            "{rationale} The final answer: {answer}",
+        ),
+        after=(
+            "{answer}\nReason: {rationale}",
+            "The answer is {answer}. {rationale}",
+            "Answer: {answer}. Explanation: {rationale}",
+        ),
+    ),
+    "ko": Words(
+        options="보기:",
+        choices="다음 중 하나를 고르세요.",
+        last=" 또는 ",
+        question="질문",
+        answer="답",
+        given="입력",
+        gives="출력",
+        task="문제",
+        solution="풀이",
+        example="예시",
+        turn="이제 풀어 보세요",
+        asking_before=(
+            "먼저 이유를 설명한 다음 답하세요.",
+            "어떻게 답에 이르렀는지 보여 주세요.",
+            "차근차근 풀어 보세요.",
+        ),
+        asking_after=(
+            "먼저 답하고 그 이유를 설명하세요.",
+            "답과 그 근거를 함께 쓰세요.",
+        ),
+        before=(
+            "{rationale} 따라서 답은 {answer}입니다.",
+            "{rationale}\n답: {answer}",
+            "{rationale} 그러므로 정답: {answer}",
+        ),
+        after=(
+            "{answer}\n이유: {rationale}",
+            "답: {answer}. {rationale}",
+        ),
+    ),
+}
+"""Words by language tag; a language that is not here takes the English ones."""
+
+
+def words_of(language: str) -> Words:
+    """Return the words of a language, or the English ones."""
+    return WORDS.get(language.split("-")[0], WORDS["en"])
