@@ -64,11 +64,17 @@ def in_order(tables: Sequence[pa.Table]) -> pa.Table:
     """Return all candidates in the order of their keys."""
     import pyarrow as pa
 
-    table = pa.concat_tables(tables or [_none()], promote_options="default")
-    ids = table["id"].combine_chunks()
-    texts = np.frombuffer(ids.buffers()[2], "S32", count=len(ids)) if len(ids) else np.empty(0, "S32")
-    ranks = np.lexsort((texts, table["order"].to_numpy()))
-    return table.take(pa.array(ranks)).combine_chunks()
+    table = pa.concat_tables(tables or [_none()], promote_options="default").combine_chunks()
+    return table.take(pa.array(ranks(table["order"].to_numpy(), table["id"])))
+
+
+def ranks(orders: U64, ids: pa.ChunkedArray) -> I64:
+    """Return the places that sort examples by order key, and by id where two have the same."""
+    found = np.argsort(orders, kind="stable")
+    in_order = orders[found]
+    if (in_order[1:] == in_order[:-1]).any():
+        found = np.lexsort((ids.to_numpy(zero_copy_only=False).astype("S32"), orders))
+    return found
 
 
 def _none() -> pa.Table:

@@ -11,22 +11,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from instructify.compose.budget import Budget
-from instructify.compose.composition import Composed, Composer
-from instructify.compose.exemplars import Pool, make_pool
+from instructify.compose.composition import Composed, Composer, prints
+from instructify.compose.exemplars import make_pool
+from instructify.compose.marks import MARKS
+from instructify.compose.reasoning import mismatched
 from instructify.compose.schedule import schedule
 from instructify.compose.texts import Texts, glued, normalised
 from instructify.errors import InstructifyError, Problem
 from instructify.keys import I64, Key
 from instructify.recipe.variants import Variant
 from instructify.render.compiled import BatchTemplate, RenderedBatch, Rows
-from instructify.render.compiled.rows import is_string
+from instructify.render.compiled.rows import holds, is_string, rows_that_hold
 from instructify.templates import Template
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 ROW = "row"
-"""Column of a pool file that holds the row numbers; the others are the row's own."""
+"""The last column of a pool file, with the row numbers; the others are the row's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,9 @@ def compose_rows(
     budget: Budget | None,
 ) -> list[Part]:
     """Return the examples of every variant; `places` are the rows' places in the template's keyed order."""
-    texts = _texts(rows, batch)
+    rows = _read_by(template, rows)
+    texts, reserved = _texts(rows, batch), _reserved(rows)[batch.kept]
+    _check_targets(template, texts.take(np.flatnonzero(~reserved)))
     which = schedule([variant.share for variant in variants], places[batch.kept])
     needs_sources = any(variant.shot_range[1] for variant in variants)
     sources = _row_texts(rows) if needs_sources and len(rows) else None
@@ -74,7 +78,10 @@ def compose_rows(
         composer = _composer(template, variant.model_dump_json(), draws, pool, budget)
         own = batch.kept[members]
         composed = composer.compose(
-            texts.take(members), None if sources is None else _taken(sources, own), _Longest(rows, own)
+            texts.take(members),
+            None if sources is None else _taken(sources, own),
+            reserved[members],
+            _Longest(rows, own),
         )
         parts.append(Part(number, _placed(composed, own)))
     return parts
@@ -92,16 +99,45 @@ def is_plain(template: Template, variants: Sequence[Variant], budget: Budget | N
 
 
 class _Longest:
-    """The longest text among the columns of a row: what is cut where a template marks nothing."""
+    """The texts of a row, the longest first: what is cut where a template marks nothing."""
 
     def __init__(self, rows: Rows, indices: I64) -> None:
         self._table, self._indices = rows.table, indices
 
-    def __call__(self, place: int) -> str | None:
+    def __call__(self, place: int) -> list[str]:
         row = int(self._indices[place])
         values = (self._table[name][row].as_py() for name in self._table.column_names)
-        texts = [value for value in values if isinstance(value, str) and value]
-        return max(texts, key=len).strip() if texts else None
+        texts = [value.strip() for value in values if isinstance(value, str)]
+        return sorted(filter(None, texts), key=len, reverse=True)
+
+
+def _read_by(template: Template, rows: Rows) -> Rows:
+    """Return the rows with the columns that the template reads, whatever its neighbours read."""
+    variables = compiled(template).reference.variables
+    return Rows(
+        rows.table.select([name for name in rows.table.column_names if name in variables]), rows.numbers
+    )
+
+
+def _reserved(rows: Rows) -> Any:
+    """Return which rows hold a character that is a mark."""
+    found = np.zeros(len(rows), bool)
+    for name in rows.table.column_names:
+        array = rows.array((name,))
+        for mark in MARKS:
+            if array is not None and holds(array, mark):
+                found |= rows_that_hold(array, mark)
+    return found
+
+
+def _check_targets(template: Template, texts: Texts) -> None:
+    """Raise InstructifyError where the template itself has marked something in what is to be answered."""
+    import pyarrow.compute as pc
+
+    for column in (texts.targets, texts.rationales):
+        if column is not None and pc.any(pc.match_substring_regex(column, f"[{''.join(MARKS)}]")).as_py():
+            what = f"template {template.name!r} uses the filter options or fit in its target or rationale"
+            raise InstructifyError(Problem(what, template.where, "in the prompt only"))
 
 
 def _taken(column: pa.Array, indices: I64) -> pa.Array:
@@ -161,18 +197,21 @@ def _row_texts(rows: Rows) -> pa.Array:
     return normalised(glued(*pieces))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=128)
 def _composer(
     template: Template, variant: str, draws: Key, pool: PoolFile | None, budget: Budget | None
 ) -> Composer:
     made = Variant.model_validate_json(variant)
     key = Key.of("variant", draws.low, draws.high, made.name)
-    drawn_from = _pool(template, draws, pool) if made.shot_range[1] and pool is not None else None
-    return Composer(template, made, key, drawn_from, budget)
+    if not made.shot_range[1] or pool is None:
+        return Composer(template, made, key, None, budget)
+    texts, sources = _pool(template, draws, pool)
+    return Composer(template, made, key, make_pool(texts, prints(texts, sources, template, made)), budget)
 
 
-@lru_cache(maxsize=256)
-def _pool(template: Template, draws: Key, pool: PoolFile) -> Pool:
+@lru_cache(maxsize=64)
+def _pool(template: Template, draws: Key, pool: PoolFile) -> tuple[Texts, pa.Array]:
+    """Return the rendered rows of a pool that can be exemplars, and their normalised texts."""
     import pyarrow as pa
 
     try:
@@ -180,6 +219,13 @@ def _pool(template: Template, draws: Key, pool: PoolFile) -> Pool:
             table = pa.ipc.open_file(file).read_all()
     except (OSError, pa.ArrowException) as error:
         raise InstructifyError(Problem(f"the exemplars cannot be read: {error}", str(pool.path))) from error
-    rows = Rows(table.drop_columns([ROW]), table[ROW].to_numpy().astype(np.int64))
+    last = table.num_columns - 1
+    rows = Rows(table.select(range(last)), table.column(last).to_numpy().astype(np.int64))
     batch = compiled(template).render(rows, draws)
-    return make_pool(_texts(rows, batch), _taken(_row_texts(rows), batch.kept))
+    rows = _read_by(template, rows)
+    texts = _texts(rows, batch)
+    good = ~_reserved(rows)[batch.kept]
+    if template.rationale is not None:
+        good &= ~mismatched(texts)
+    places = np.flatnonzero(good)
+    return texts.take(places), _taken(_row_texts(rows), batch.kept[places])

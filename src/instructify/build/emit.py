@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from instructify.build.candidates import ranks
 from instructify.build.make import timed
 from instructify.keys import hexdigest
 from instructify.publish.files import FileRecord, find_file, write_file
@@ -109,9 +110,7 @@ def _gather(task: EmitTask) -> pa.Table:
     for name in ("shots", "cut"):
         if table[name].null_count:
             table = table.set_column(table.column_names.index(name), name, table[name].fill_null(0))
-    ids = table["id"].to_numpy(zero_copy_only=False).astype("S32")
-    ranks = np.lexsort((ids, orders))
-    return table.take(pa.array(ranks)).select(schema.names).cast(schema).combine_chunks()
+    return table.take(pa.array(ranks(orders, table["id"]))).select(schema.names).cast(schema).combine_chunks()
 
 
 def _slice(staging: Path, file: CandidateFile, low: int, high: int) -> tuple[Any, pa.Table] | None:
