@@ -1,0 +1,140 @@
+"""How a prediction is scored against its target: every metric is a number from 0 to 1, higher is better."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+
+_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
+_WORD = re.compile(r"[^\W_]+")
+_STATED = re.compile(r"\banswers?(?:\s+is|\s+are|\s*[:=])|####|답(?:은|\s*[:=])", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"[.!?。](?=\s)")
+_COPULA = re.compile(r"(?:입니다|이에요|예요|이다)$")
+_NUMBER = re.compile(r"(?<![\w.,])[-+]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+|(?=\.\d))(?:\.\d+)?")
+_QUANTITY = re.compile(rf"[$€£¥₩]?\s*({_NUMBER.pattern})\s*%?")
+
+
+def accuracy(prediction: str, target: str) -> float:
+    """Return 1.0 if the texts are equal, leading and trailing white space aside."""
+    return float(prediction.strip() == target.strip())
+
+
+def exact_match(prediction: str, target: str) -> float:
+    """Return 1.0 if the texts are equal as `squad_words` sees them; without words, as they stand."""
+    ours, theirs = squad_words(prediction), squad_words(target)
+    return float(ours == theirs) if theirs else accuracy(prediction, target)
+
+
+def token_f1(prediction: str, target: str) -> float:
+    """Return the F1 of the words that the texts share, as SQuAD counts them (see `squad_words`)."""
+    ours, theirs = squad_words(prediction), squad_words(target)
+    if not ours or not theirs:
+        return exact_match(prediction, target)
+    return _f1((Counter(ours) & Counter(theirs)).total(), len(ours), len(theirs))
+
+
+def rouge_l(prediction: str, target: str) -> float:
+    """Return ROUGE-L: the F1 of the longest common subsequence of words (Lin 2004, section 3, beta 1).
+
+    Words are runs of letters and digits of any script, in lower case. On ASCII text this is the
+    `rougeL` of the rouge-score package without stemming; that package drops every letter outside
+    a-z, so that Korean text has no words and scores 0.
+    """
+    ours, theirs = _words(prediction), _words(target)
+    if not ours or not theirs:
+        return 0.0
+    return _f1(_common_subsequence(ours, theirs), len(ours), len(theirs))
+
+
+def cot_answer_accuracy(prediction: str, target: str) -> float:
+    """Return 1.0 if both texts come to the same answer (see `stated_answer`).
+
+    Where the target's answer is a number, the sentence of the prediction's answer must hold just that
+    number, whatever its unit, currency sign, thousands separators or trailing zeros; otherwise the
+    answers, or the first sentence of the prediction's, are equal as `exact_match` sees them.
+    """
+    theirs, whole = stated_answer(target), stated_answer(prediction)
+    sentence = _trimmed(_SENTENCE_END.split(whole, maxsplit=1)[0])
+    quantity = _QUANTITY.fullmatch(theirs)
+    if quantity:
+        found = _NUMBER.findall(sentence)
+        return float(len(found) == 1 and _value(found[0]) == _value(quantity[1]))
+    return max(exact_match(whole, theirs), exact_match(sentence, theirs))
+
+
+METRICS: Mapping[str, Callable[[str, str], float]] = {
+    "accuracy": accuracy,
+    "exact_match": exact_match,
+    "token_f1": token_f1,
+    "rouge_l": rouge_l,
+    "cot_answer_accuracy": cot_answer_accuracy,
+}
+"""Metric name -> function of (prediction, target)."""
+
+
+def stated_answer(text: str) -> str:
+    """Return the answer that a chain of thought comes to, or the whole text if it states none.
+
+    The answer is the rest of the line after the last "answer is", "answer:", "답은", "정답은", "답:" or
+    "####", without quotes, the full stop at its end and a Korean copula.
+    """
+    text = unicodedata.normalize("NFKC", text).replace("−", "-").strip()
+    marks = list(_STATED.finditer(text))
+    if marks:
+        text = text[marks[-1].end() :].strip().partition("\n")[0]
+    return _trimmed(text)
+
+
+def states_answer(text: str) -> bool:
+    """Tell whether a chain of thought states an answer, as `stated_answer` finds it."""
+    return _STATED.search(unicodedata.normalize("NFKC", text)) is not None
+
+
+def squad_words(text: str) -> list[str]:
+    """Return the words of a text in lower case, without punctuation and English articles.
+
+    The normalisation is that of SQuAD's evaluate-v1.1.py (Rajpurkar et al. 2016), with the punctuation
+    of every script, as in MLQA's mlqa_evaluation_v1.py (Lewis et al. 2020).
+    """
+    lower = unicodedata.normalize("NFC", text).lower()
+    kept = "".join(c for c in lower if not (c in _ASCII_SIGNS or unicodedata.category(c).startswith("P")))
+    return _ARTICLES.sub(" ", kept).split()
+
+
+_ASCII_SIGNS = frozenset("$+<=>^`|~")  # what SQuAD calls punctuation and Unicode calls symbols
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(unicodedata.normalize("NFC", text).lower())
+
+
+def _f1(common: int, ours: int, theirs: int) -> float:
+    return 2 * common / (ours + theirs)
+
+
+def _common_subsequence(left: list[str], right: list[str]) -> int:
+    """Return the length of the longest common subsequence, one bit a word of `left`.
+
+    Hyyrö 2004, "Bit-parallel LCS-length computation revisited".
+    """
+    places: dict[str, int] = {}
+    for n, word in enumerate(left):
+        places[word] = places.get(word, 0) | 1 << n
+    every = (1 << len(left)) - 1
+    row = every
+    for word in right:
+        hit = row & places.get(word, 0)
+        row = ((row + hit) | (row - hit)) & every
+    return len(left) - row.bit_count()
+
+
+def _trimmed(answer: str) -> str:
+    bare = answer.strip().rstrip(".!。").strip(" \"'“”‘’")
+    return _COPULA.sub("", bare).strip(" \"'“”‘’")
+
+
+def _value(number: str) -> Decimal:
+    return Decimal(number.replace(",", ""))
