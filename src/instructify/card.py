@@ -38,6 +38,8 @@ def card_text(
         _overview(plan, ledgers, document),
         "## Tasks\n\n" + _task_table(plan.tasks, ledgers),
         _drops(ledgers),
+        _leaks(document),
+        _tokens(plan, document),
         _shortfalls(ledgers),
         "## Licences\n\n" + _licences(plan.tasks, ledgers),
         "## Columns\n\n" + "\n".join(f"- `{column}`: {text}" for column, text in EXAMPLE_COLUMNS.items()),
@@ -122,6 +124,42 @@ def _drops(ledgers: Sequence[Ledger]) -> str:
         return ""
     rows = [f"| {reason} | {total[reason]:,} | {REASONS[reason]} |" for reason in sorted(total)]
     return "## Dropped rows\n\n| reason | rows | meaning |\n|---|--:|---|\n" + "\n".join(rows)
+
+
+def _leaks(document: Mapping[str, Any]) -> str:
+    """Return what training had in common with held-out tasks, which is gone from it."""
+    if not document["leaks"]:
+        return ""
+    rows = ["| task | held-out task | found as | rows | held-out rows |", "|---|---|---|--:|--:|"]
+    rows += [
+        f"| {_cell(leak['task'])} | {_cell(leak['held_out'])} | {leak['level']} | {leak['rows']:,} "
+        f"| {leak['held_out_rows']:,} |"
+        for leak in document["leaks"]
+    ]
+    head = "## Training rows that stand in held-out tasks\n\nThey were left out of training.\n\n"
+    return head + "\n".join(rows)
+
+
+def _tokens(plan: Plan, document: Mapping[str, Any]) -> str:
+    """Return the token statistics of the tasks; nothing where the recipe names no tokenizer."""
+    tokens = plan.recipe.tokens
+    if tokens is None or not document["tokens"]:
+        return ""
+    rows = [
+        "| task | sampled | input mean | median | 95 % | most | target mean | most | unknown |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for task in document["tokens"]:
+        inputs, targets = task["inputs"], task["targets"]
+        rows.append(
+            f"| {_cell(task['task'])} | {task['sampled']:,} | {inputs['mean']:.1f} | {inputs['median']} "
+            f"| {inputs['p95']} | {inputs['most']} | {targets['mean']:.1f} | {targets['most']} "
+            f"| {task['unknown']:.2%} |"
+        )
+    head = (
+        f"Budget: {tokens.max_input} tokens of prompt, {tokens.max_target} of target, by {tokens.tokenizer}."
+    )
+    return f"## Tokens\n\n{head} Counted on a sample.\n\n" + "\n".join(rows)
 
 
 def _shortfalls(ledgers: Sequence[Ledger]) -> str:

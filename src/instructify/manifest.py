@@ -7,7 +7,10 @@ import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from instructify.build.gate import LeakCount
+from instructify.build.leaks import Leaks
 from instructify.build.plan import Plan, PlannedTask
+from instructify.build.tokens import TaskTokens
 from instructify.keys import hexdigest
 from instructify.recipe.load import LoadedRecipe
 from instructify.recipe.models import recipe_data
@@ -21,6 +24,8 @@ def manifest_document(
     plan: Plan,
     ledgers: Sequence[Ledger],
     contents: Mapping[Part, str],
+    leaks: Leaks,
+    tokens: Sequence[TaskTokens],
     code: str,
 ) -> dict[str, Any]:
     """Return the manifest without its list of files; equal for equal recipes, sources, code and versions."""
@@ -38,6 +43,8 @@ def manifest_document(
         },
         "tasks": [_task(task) for task in plan.tasks],
         "ledgers": [ledger.as_json() for ledger in ledgers],
+        "leaks": [_leak(count) for count in leaks.counts],
+        "tokens": [task.as_json() for task in tokens],
         "notes": list(plan.notes),
         "versions": versions(),
         "code": code,
@@ -52,6 +59,26 @@ def versions() -> dict[str, str]:
 
 def _part(ledger: Ledger) -> Part:
     return "train" if ledger.role == "train" else "eval"
+
+
+def _leak(count: LeakCount) -> dict[str, Any]:
+    examples = [
+        {
+            "row": one.row,
+            "held_out_row": one.held_out_row,
+            "text": one.text,
+            "held_out_text": one.held_out_text,
+        }
+        for one in count.examples
+    ]
+    return {
+        "level": count.level,
+        "task": count.train,
+        "held_out": count.held_out,
+        "rows": count.rows,
+        "held_out_rows": count.held_out_rows,
+        "examples": examples,
+    }
 
 
 def _task(task: PlannedTask) -> dict[str, Any]:

@@ -163,20 +163,18 @@ def _texts(rows: Rows, batch: RenderedBatch) -> Texts:
         choices = pa.array([choices], kind).take(pa.array(np.zeros(len(batch.kept), np.int64)))
     return Texts(
         rows.numbers[batch.kept],
-        _flat(batch.inputs),
-        _flat(batch.targets),
+        _flat(batch.inputs.cast(pa.large_string())),
+        _flat(batch.targets.cast(pa.large_string())),
         None if choices is None else _flat(choices.cast(kind)),
         None if batch.labels is None else _flat(batch.labels),
-        None if batch.rationales is None else _flat(batch.rationales),
+        None if batch.rationales is None else _flat(batch.rationales.cast(pa.large_string())),
     )
 
 
 def _flat(column: Any) -> pa.Array:
     import pyarrow as pa
 
-    if isinstance(column, pa.ChunkedArray):
-        return column.combine_chunks()
-    return column
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
 def _row_texts(rows: Rows) -> pa.Array:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from instructify.errors import Problem
 from instructify.keys import I64
+from instructify.origins import Identity, relation
 from instructify.overlap import minhash
 from instructify.overlap.duplicates import Prints, candidates, prints, repeated, row_sketches
 from instructify.overlap.evidence import closest, passage
@@ -123,7 +124,29 @@ def run_gate(
             fingerprints = Prints.join([found[2] for found in looked])
             dropped[task.name] = _dropped(task, matches, fingerprints, settings, runner)
             counts += _counts(task, held_out, index, matches)
+        _loaded.cache_clear()  # else the deleted index would stay on the disk as long as this process lives
     return GateResult(dropped, tuple(counts))
+
+
+def related(
+    train: Mapping[str, Identity], held_out: Mapping[str, Identity], settings: LeakGate
+) -> tuple[dict[str, str], list[Problem]]:
+    """Return the training tasks to leave out by what is known of the datasets, with the reason, and failures.
+
+    Both are by name of the task. It needs no rows: see `instructify.origins`.
+    """
+    left_out: dict[str, str] = {}
+    failures = []
+    for name, one in train.items():
+        for other_name, other in held_out.items():
+            found = relation(one, other)
+            action = getattr(settings, found.kind) if found else "off"
+            if found and action == "drop":
+                left_out.setdefault(name, f"leak-{found.kind}")
+            elif found and action == "fail":
+                what = f"trained on while {other_name} is held out: {found.why}"
+                failures.append(Problem(what, name, f"both held out, or leaks.{found.kind}: drop or off"))
+    return left_out, failures
 
 
 def problems(result: GateResult, train: Sequence[GateTask], settings: LeakGate) -> list[Problem]:

@@ -19,6 +19,7 @@ import numpy as np
 from instructify.build.audit import audit
 from instructify.build.candidates import candidates, choices_column, in_order, text_bytes
 from instructify.build.composing import Part, PoolFile, compiled, compose_rows, is_plain
+from instructify.build.leaks import NgramFiles, without_ngrams
 from instructify.compose.budget import Budget
 from instructify.compose.composition import Composed
 from instructify.compose.texts import Texts
@@ -84,6 +85,8 @@ class ShardTask:
     budget: Budget | None = None
     excluded: tuple[tuple[str, tuple[int, ...]], ...] = ()
     """Rows that may not be used, in [start, stop), by the reason that they fall for."""
+    ngrams: NgramFiles | None = None
+    """What no example may say."""
 
     @property
     def path(self) -> str:
@@ -91,7 +94,8 @@ class ShardTask:
         windows = [part for window in self.windows for part in window.parts]
         source, pool = self.source, self.pool.sha256 if self.pool else None
         span = (source.start, source.stop, self.start, self.stop)
-        composed = (pool, self.budget.identity if self.budget else None, str(self.excluded))
+        ngrams = self.ngrams.sha256 if self.ngrams else None
+        composed = (pool, self.budget.identity if self.budget else None, str(self.excluded), ngrams)
         decisive = (*span, *composed, *self.columns, *windows)
         name = hexdigest(self.code, source.fingerprint, str(self.order), *decisive)
         return f"{FOLDER}/{name[:32]}.arrow"
@@ -244,8 +248,13 @@ def _render_window(
     _stop_a_runaway(task, window.template, rows.numbers, batch.dropped)
     for reason, fell in batch.dropped.items():
         dropped[reason] = places[fell].tolist()
+    leaks: Counter[str] = Counter()
     with timed(seconds, "compose"):
         parts = _composed(task, window, rows, places, batch)
+    if task.ngrams is not None:
+        with timed(seconds, "compare"):
+            parts = [_apart(part, task.ngrams, leaks) for part in parts]
+    with timed(seconds, "compose"):
         for part in parts:
             for reason, fallen in part.composed.dropped.items():
                 dropped.setdefault(reason, []).extend(places[fallen].tolist())
@@ -255,10 +264,18 @@ def _render_window(
         ]
     characters = sum(text_bytes(table["inputs"]) + text_bytes(table["targets"]) for table in tables)
     facts = _facts(template, len(rows), batch, audited)
+    if leaks:
+        facts["leaks"] = dict(sorted(leaks.items()))
     if task.budget is not None:
         with timed(seconds, "count tokens"):
             facts["tokens"] = _token_sample(task.budget, tables)
     return _Made(tables, characters, _fallen(window, task.source.rows, dropped), facts)
+
+
+def _apart(part: Part, ngrams: NgramFiles, leaks: Counter[str]) -> Part:
+    part, found = without_ngrams(part, ngrams)
+    leaks.update(found)
+    return part
 
 
 def _composed(task: ShardTask, window: Window, rows: Rows, places: I64, batch: RenderedBatch) -> list[Part]:

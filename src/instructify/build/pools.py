@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from instructify.build.composing import ROW, PoolFile
+from instructify.build.leaks import Leaks
 from instructify.build.plan import Plan, PlannedTask
 from instructify.keys import I64, Key, hexdigest, positions
 from instructify.publish.stage import Stage
@@ -21,13 +22,13 @@ WHOLE = 32_768
 BLOCK = 16
 
 
-def write_pools(plan: Plan, stage: Stage) -> dict[str, PoolFile]:
-    """Return the pool of every task that composes few-shot examples, by task name."""
+def write_pools(plan: Plan, stage: Stage, leaks: Leaks) -> dict[str, PoolFile]:
+    """Return the pool of every task that composes few-shot examples, by task name; no leak is in any."""
     pools = {}
     for task in plan.tasks:
         if task.exemplars is None:
             continue
-        table = _rows(task, plan.recipe.seed)
+        table = _rows(task, plan.recipe.seed, leaks)
 
         def write(file: BinaryIO, table: pa.Table = table) -> None:
             import pyarrow as pa
@@ -41,26 +42,25 @@ def write_pools(plan: Plan, stage: Stage) -> dict[str, PoolFile]:
     return pools
 
 
-def _rows(task: PlannedTask, seed: int) -> pa.Table:
+def _rows(task: PlannedTask, seed: int, leaks: Leaks) -> pa.Table:
     """Return the rows of a pool, with their numbers in the column ROW."""
     import pyarrow as pa
 
     source = task.exemplars
     assert source is not None  # noqa: S101  (the caller asked)
     numbers = source.start + chosen_rows(source.rows, Key.of("pool", seed, source.fingerprint, task.name))
-    tables = [read_rows(source, int(row), int(row) + 1, task.columns) for row in numbers]
-    table = (
-        pa.concat_tables(tables) if tables else read_rows(source, source.start, source.start, task.columns)
-    )
+    if task.role == "train":
+        for rows in leaks.excluded.get(task.name, {}).values():
+            numbers = numbers[~np.isin(numbers, rows)]
+    tables = [read_rows(source, row, row + 1, task.columns) for row in numbers.tolist()]
+    table = pa.concat_tables([read_rows(source, source.start, source.start, task.columns), *tables])
     return table.append_column(ROW, pa.array(numbers)).combine_chunks()
 
 
 def chosen_rows(count: int, key: Key) -> I64:
     """Return which of so many rows are in the pool, in ascending order."""
     if count <= WHOLE:
-        return (
-            np.flatnonzero(positions(key, count, np.arange(count)) < POOL_ROWS) if count else np.zeros(0, int)
-        )
+        return np.flatnonzero(positions(key, count, np.arange(count)) < POOL_ROWS)
     blocks = key.belows(count // BLOCK, np.arange(8 * POOL_ROWS // BLOCK))
     _, first = np.unique(blocks, return_index=True)
     starts = np.sort(blocks[np.sort(first)][: POOL_ROWS // BLOCK]) * BLOCK

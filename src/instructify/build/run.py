@@ -11,10 +11,12 @@ from typing import Any
 
 from instructify.build.emit import CandidateFile, EmitTask, Emitted, emit_shard
 from instructify.build.guards import check_apart, check_ledgers, check_outside
+from instructify.build.leaks import find_leaks, gate_rows
 from instructify.build.make import Shard
 from instructify.build.plan import Plan, PlannedTask, make_plan
 from instructify.build.profile import Profile, make_profile
 from instructify.build.sample import preflight
+from instructify.build.tokens import check_unknown, token_statistics
 from instructify.build.waves import Made, Watcher, make_all
 from instructify.card import CARD_NAME, card_text
 from instructify.keys import hexdigest
@@ -66,13 +68,18 @@ def build(
         plan = make_plan(loaded, stage.staging / "sources", data_root, lambda _: watcher.advance(1))
         preflight(plan)
         with open_runner(workers) as runner:
-            made = make_all(plan, stage, runner, watcher, code_version())
+            if gate_rows(plan):
+                watcher.phase("compare", gate_rows(plan), "rows")
+            leaks = find_leaks(plan, runner, stage, watcher.advance)
+            made = make_all(plan, stage, runner, watcher, code_version(), leaks)
+            tokens = token_statistics(plan, made.shards)
+            check_unknown(plan, tokens)
             ledgers = [progress.ledger() for progress in made.progress.values()]
             check_ledgers(ledgers, plan.recipe.checks.max_dropped)
             emitted = _emit(plan, stage, made, ledgers, runner, watcher)
         records = [record for part in PARTS for shard in emitted[part] for record in shard.records]
         contents = {part: _content_hash(emitted[part]) for part in PARTS if emitted[part]}
-        document = manifest_document(loaded, plan, ledgers, contents, code_version())
+        document = manifest_document(loaded, plan, ledgers, contents, leaks, tokens, code_version())
         text = card_text(plan, ledgers, records, document)
         card = stage.write(f"out/{CARD_NAME}", lambda file: _write_text(file, text), {})
         for task in plan.tasks:

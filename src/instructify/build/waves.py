@@ -8,12 +8,17 @@ from typing import Protocol
 
 from instructify.build.composing import PoolFile
 from instructify.build.decide import Progress
+from instructify.build.leaks import Leaks, NgramFiles, write_ngrams
 from instructify.build.make import Shard, ShardTask, Window, make_shards, shard_ranges
 from instructify.build.plan import Plan
 from instructify.build.pools import write_pools
 from instructify.keys import Key
 from instructify.publish.stage import Stage
 from instructify.runners import Runner
+from instructify.types import Role
+
+Windows = dict[tuple[str, str], tuple[int, int]]
+"""Task and template -> the places [low, high) to render."""
 
 
 class Watcher(Protocol):
@@ -35,8 +40,11 @@ class Made:
     reused: int = 0
 
 
-def make_all(plan: Plan, stage: Stage, runner: Runner, watcher: Watcher, code: str) -> Made:
-    """Return every shard that fills the plan's quotas, as far as the rows go."""
+def make_all(plan: Plan, stage: Stage, runner: Runner, watcher: Watcher, code: str, leaks: Leaks) -> Made:
+    """Return every shard that fills the plan's quotas, as far as the rows go.
+
+    Held-out tasks come first, so that no training example says what theirs say.
+    """
     made = Made(
         {
             (task.name, template.name): Progress(task.name, template.name, task.role, task.source.rows, quota)
@@ -45,27 +53,46 @@ def make_all(plan: Plan, stage: Stage, runner: Runner, watcher: Watcher, code: s
         },
         [],
     )
-    pools = write_pools(plan, stage)
-    wave = 1
-    while True:
-        windows = {key: window for key, p in made.progress.items() if (window := p.next_window())}
-        if not windows:
-            return made
-        examples = sum(high - low for low, high in windows.values())
-        watcher.phase("make" if wave == 1 else f"refill {wave - 1}", examples, "rows")
-        _wave(plan, stage, runner, watcher, code, made, windows, pools)
-        wave += 1
+    pools = write_pools(plan, stage, leaks)
+    ngrams = None
+    roles: tuple[Role, ...] = ("held_out", "train")
+    for role in roles:
+        if role == "train":
+            ngrams = write_ngrams(plan, stage, made.shards)
+        given = _Given(plan, stage, code, pools, leaks, ngrams)
+        wave = 1
+        while windows := _windows(made, role):
+            examples = sum(high - low for low, high in windows.values())
+            name = "make" if role == "train" else "make held out"
+            watcher.phase(name if wave == 1 else f"{name}, refill {wave - 1}", examples, "rows")
+            _wave(given, runner, watcher, made, windows)
+            wave += 1
+    return made
+
+
+def _windows(made: Made, role: Role) -> Windows:
+    every = ((key, p.next_window()) for key, p in made.progress.items() if p.role == role)
+    return {key: window for key, window in every if window}
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What every shard of a role is made with."""
+
+    plan: Plan
+    stage: Stage
+    code: str
+    pools: Mapping[str, PoolFile]
+    leaks: Leaks
+    ngrams: NgramFiles | None
 
 
 def _wave(
-    plan: Plan,
-    stage: Stage,
+    given: _Given,
     runner: Runner,
     watcher: Watcher,
-    code: str,
     made: Made,
     windows: dict[tuple[str, str], tuple[int, int]],
-    pools: Mapping[str, PoolFile],
 ) -> None:
     def done(shards: tuple[Shard, ...]) -> None:
         entries = [entry for shard in shards for entry in shard.record.meta["templates"]]
@@ -73,7 +100,7 @@ def _wave(
         dropped = sum(_count(fell) for entry in entries for fell in entry["dropped"].values())
         watcher.advance(kept + dropped, kept, dropped)
 
-    ranges = runner.map(make_shards, _shard_tasks(plan, stage, code, windows, pools), done)
+    ranges = runner.map(make_shards, _shard_tasks(given, windows), done)
     shards = [shard for made_of_range in ranges for shard in made_of_range]
     made.shards += shards
     made.reused += sum(not shard.is_new for shard in shards)
@@ -88,13 +115,8 @@ def _count(dropped: int | list[int]) -> int:
     return dropped if isinstance(dropped, int) else len(dropped)
 
 
-def _shard_tasks(
-    plan: Plan,
-    stage: Stage,
-    code: str,
-    windows: dict[tuple[str, str], tuple[int, int]],
-    pools: Mapping[str, PoolFile],
-) -> list[ShardTask]:
+def _shard_tasks(given: _Given, windows: Windows) -> list[ShardTask]:
+    plan = given.plan
     tasks = []
     for task in plan.tasks:
         seed = plan.recipe.seed
@@ -115,7 +137,7 @@ def _shard_tasks(
         order = Key.of("order", seed)
         tasks += [
             ShardTask(
-                stage.staging,
+                given.stage.staging,
                 task.name,
                 task.source,
                 task.columns,
@@ -123,9 +145,11 @@ def _shard_tasks(
                 start,
                 stop,
                 order,
-                code,
-                pools.get(task.name),
+                given.code,
+                given.pools.get(task.name),
                 plan.budget,
+                given.leaks.within(task.name, start, stop),
+                given.ngrams,
             )
             for start, stop in shard_ranges(task.source, task.columns, len(wanted))
         ]

@@ -1,0 +1,154 @@
+"""The leak gate of a build: what training may not use, found before and after rendering.
+
+Before anything is rendered, the rows of training tasks are compared with those of held-out tasks. Held-out
+tasks are rendered first; then no rendered training example may share 13 words in a row with them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from instructify.build.composing import Part
+from instructify.build.gate import GateTask, LeakCount, problems, run_gate
+from instructify.build.plan import Plan, PlannedTask
+from instructify.compose.composition import taken_of
+from instructify.errors import InstructifyError
+from instructify.keys import I64
+from instructify.overlap.ngrams import NgramIndex, Ngrams, template_ngrams
+from instructify.overlap.postings import Postings
+from instructify.publish.stage import Stage
+from instructify.runners import Runner
+
+if TYPE_CHECKING:
+    from instructify.build.make import Shard
+
+NGRAM = "leak-ngram"
+ARRAYS = ("task", "rows", "keys", "owners", "seen")
+
+
+@dataclass(frozen=True, slots=True)
+class NgramFiles:
+    """The n-grams of held-out examples, one file an array; `sha256` names their content."""
+
+    folder: Path
+    tasks: tuple[str, ...]
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leaks:
+    """What the gate found: rows that may not be used by training task and reason, and what they match."""
+
+    excluded: Mapping[str, Mapping[str, I64]] = field(default_factory=dict)
+    counts: tuple[LeakCount, ...] = ()
+
+    def within(self, task: str, start: int, stop: int) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """Return the rows of a task in [start, stop) that may not be used, by reason."""
+        found = []
+        for reason, rows in self.excluded.get(task, {}).items():
+            inside = rows[np.searchsorted(rows, start) : np.searchsorted(rows, stop)]
+            if len(inside):
+                found.append((reason, tuple(inside.tolist())))
+        return tuple(found)
+
+
+def find_leaks(plan: Plan, runner: Runner, stage: Stage, seen: Any) -> Leaks:
+    """Return what training tasks have to give up; raises InstructifyError where the recipe says fail."""
+    settings = plan.recipe.leaks
+    held_out = [_gate_task(task) for task in plan.tasks if task.role == "held_out"]
+    train = [_gate_task(task) for task in plan.tasks if task.role == "train"]
+    if not _looks(plan):
+        return Leaks()
+    stage.staging.mkdir(parents=True, exist_ok=True)
+    result = run_gate(train, held_out, settings, runner, stage.staging, seen)
+    found = problems(result, train, settings)
+    if found:
+        raise InstructifyError(*found)
+    return Leaks(result.dropped, result.counts)
+
+
+def gate_rows(plan: Plan) -> int:
+    """Return how many rows the gate has to look at."""
+    return sum(task.source.rows for task in plan.tasks) if _looks(plan) else 0
+
+
+def _looks(plan: Plan) -> bool:
+    settings = plan.recipe.leaks
+    apart = any(task.role == "held_out" for task in plan.tasks)
+    return (apart and (settings.row, settings.near) != ("off", "off")) or "drop" in (
+        settings.duplicate,
+        settings.near_duplicate,
+    )
+
+
+def _gate_task(task: PlannedTask) -> GateTask:
+    return GateTask(task.name, task.source, task.columns)
+
+
+def write_ngrams(plan: Plan, stage: Stage, shards: Sequence[Shard]) -> NgramFiles | None:
+    """Write the n-grams of all held-out candidates; None where the recipe does not ask for them."""
+    held_out = [task.name for task in plan.tasks if task.role == "held_out"]
+    if not held_out or plan.recipe.leaks.ngram == "off":
+        return None
+    lots: list[tuple[str, Ngrams]] = []
+    for name in held_out:
+        own = [shard for shard in shards if shard.task == name]
+        templates = dict.fromkeys(template for shard in own for template in shard.templates)
+        lots += [(name, template_ngrams(_texts(stage.staging, own, template))) for template in templates]
+    index = NgramIndex.of(lots)
+    arrays = (index.task, index.rows, index.postings.keys, index.postings.owners, index.postings.seen)
+    digests = []
+    for name, array in zip(ARRAYS, arrays, strict=True):
+
+        def write(file: BinaryIO, array: Any = array) -> None:
+            np.save(file, array, allow_pickle=False)
+
+        digests.append(stage.write(f"leaks/{name}.npy", write, {}).sha256)
+    return NgramFiles(stage.staging / "leaks", index.tasks, " ".join(digests))
+
+
+def _texts(staging: Path, shards: Iterable[Shard], template: str) -> Iterator[tuple[list[str], I64]]:
+    """Yield prompts with targets, and the row numbers, of one template in each shard."""
+    import pyarrow as pa
+
+    for shard in shards:
+        slots = [number for number, (name, _) in enumerate(shard.slots) if name == template]
+        table = pa.ipc.open_file(pa.memory_map(str(staging / shard.record.path))).read_all()
+        chosen = table.take(pa.array(np.flatnonzero(np.isin(table["slot"].to_numpy(), slots))))
+        if chosen.num_rows:
+            yield _said(chosen["inputs"], chosen["targets"]), chosen["row"].to_numpy()
+
+
+def _said(inputs: Any, targets: Any) -> list[str]:
+    pairs = zip(inputs.to_pylist(), targets.to_pylist(), strict=True)
+    return [f"{prompt}\n{target}" for prompt, target in pairs]
+
+
+def without_ngrams(part: Part, files: NgramFiles) -> tuple[Part, Counter[str]]:
+    """Return the examples that share no n-gram with held-out ones, and how many do, by held-out task."""
+    composed = part.composed
+    index = _loaded(files)
+    hit, owner = index.find(_said(composed.texts.inputs, composed.texts.targets))
+    if not len(hit):
+        return part, Counter()
+    stay = np.ones(len(composed.texts), bool)
+    stay[hit] = False
+    dropped = {**composed.dropped, NGRAM: composed.kept[hit]}
+    left = replace(taken_of(composed, np.flatnonzero(stay)), kept=composed.kept[stay], dropped=dropped)
+    names = Counter(index.tasks[index.task[one]] for one in owner.tolist())
+    return Part(part.variant, left), names
+
+
+@lru_cache(maxsize=1)
+def _loaded(files: NgramFiles) -> NgramIndex:
+    task, rows, keys, owners, seen = (
+        np.load(files.folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS
+    )
+    return NgramIndex(files.tasks, task, rows, Postings(keys, owners, seen))
