@@ -1,0 +1,130 @@
+"""`lint`: rules on templates, their rows, and how a tokenizer reads them."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from instructify.cli.building import DataRoot, Json
+
+if TYPE_CHECKING:
+    from instructify.lint import Rule
+    from instructify.lint_run import Batch
+
+
+class Format(StrEnum):
+    """How findings are written."""
+
+    text = "text"
+    json = "json"
+    sarif = "sarif"
+    github = "github"
+
+
+def lint(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Template files, folders of templates, recipes; or datasets of a --collection.",
+            show_default=False,
+        ),
+    ] = None,
+    collection: Annotated[
+        str | None, typer.Option(help="A whole collection: builtin, promptsource or a folder.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="File, folder or glob of rows; {split} stands for the split's name.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Split to take rows from.")] = "train",
+    rows: Annotated[
+        int, typer.Option("--rows", "-n", min=0, max=100_000, help="Sample rows of each dataset; 0 for none.")
+    ] = 200,
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="A tokenizer.json, or the folder of a model: turns on its rules.")
+    ] = None,
+    budget: Annotated[int, typer.Option(min=1, help="Tokens that a prompt may have.")] = 512,
+    select: Annotated[
+        list[str] | None,
+        typer.Option(help="Run these rules only; may be a pattern, and given several times."),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(help="Leave these rules out; may be a pattern, and given several times."),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail, too.")] = False,
+    format_: Annotated[Format, typer.Option("--format", help="How findings are written.")] = Format.text,
+    data_root: DataRoot = None,
+    json: Json = False,
+) -> None:
+    """Find what is wrong with templates, in text and over real rows.
+
+    Rows come from the recipe's sources, from --data, from the data root, or from the offline world. Without
+    any, only the rules on text are run. Exits with 1 when there is an error, with 2 for wrong usage.
+
+    Example: instructify lint world/reviews --collection builtin
+    """
+    from importlib.metadata import version
+
+    from instructify.lint.reports import FORMATS
+    from instructify.lint_run import Options, load_tokenizer, run
+
+    rules = _rules(select or ["*"], ignore or [])
+    batches = _batches(paths or [], collection, data, data_root, split)
+    tokens = load_tokenizer(tokenizer) if tokenizer is not None else None
+    with tempfile.TemporaryDirectory() as work:
+        report = run(batches, Options(rules, rows, tokens, budget), Path(work))
+    chosen = "json" if json else format_.value
+    sys.stdout.write(FORMATS[chosen](report, version("instructify")))
+    if report.fails(strict):
+        raise typer.Exit(1)
+
+
+def _rules(select: list[str], ignore: list[str]) -> dict[str, Rule]:
+    from fnmatch import fnmatchcase
+
+    from instructify.errors import nearest
+    from instructify.lint import RULES
+
+    for option, patterns in (("--select", select), ("--ignore", ignore)):
+        for pattern in patterns:
+            if not any(fnmatchcase(name, pattern) for name in RULES):
+                guess = nearest(pattern, RULES)
+                hint = f"; did you mean {guess!r}?" if guess else ""
+                raise typer.BadParameter(f"no rule is called {pattern!r}{hint}", param_hint=option)
+    return {
+        name: rule
+        for name, rule in RULES.items()
+        if any(fnmatchcase(name, pattern) for pattern in select)
+        and not any(fnmatchcase(name, pattern) for pattern in ignore)
+    }
+
+
+def _batches(
+    paths: list[Path], collection: str | None, data: str | None, data_root: Path | None, split: str
+) -> list[Batch]:
+    from instructify.errors import InstructifyError
+    from instructify.lint_run import from_collection, from_paths, from_recipe
+
+    if not paths and collection is None:
+        raise typer.BadParameter(
+            "name a template, a folder or a recipe, or a --collection", param_hint="PATHS"
+        )
+    recipes = [path for path in paths if collection is None and path.exists() and _is_recipe(path)]
+    others = [path for path in paths if path not in recipes]
+    found = [batch for recipe in recipes for batch in from_recipe(recipe, data_root)]
+    try:
+        if collection is not None:
+            names = [path.as_posix() for path in others]
+            return from_collection(collection, names, data, data_root, split)
+        return found + from_paths(others, data, data_root, split)
+    except InstructifyError as error:
+        raise typer.BadParameter(str(error), param_hint="PATHS") from None
+
+
+def _is_recipe(path: Path) -> bool:
+    return path.suffix in (".yaml", ".yml") and path.name not in ("task.yaml", "templates.yaml")

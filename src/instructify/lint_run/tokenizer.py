@@ -1,0 +1,55 @@
+"""A tokenizer from a file, as the rules use it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from instructify.errors import InstructifyError, Problem
+from instructify.lint.model import Tokens
+
+
+def load_tokenizer(path: Path) -> Tokens:
+    """Return the tokenizer of a tokenizer.json, or of the folder that holds one; raises InstructifyError."""
+    try:
+        import tokenizers
+    except ImportError as error:
+        what = "the tokenizer rules need tokenizers: pip install 'instructify[train]'"
+        raise InstructifyError(Problem(what)) from error
+    file = path / "tokenizer.json" if path.is_dir() else path
+    try:
+        return _Fast(tokenizers.Tokenizer.from_file(str(file)))
+    except Exception as error:  # tokenizers raises bare Exception
+        reason = (str(error).splitlines() or [""])[0]
+        raise InstructifyError(
+            Problem(f"no tokenizer can be read: {reason}", str(file), "a tokenizer.json")
+        ) from None
+
+
+class _Fast:
+    """A tokenizer of the tokenizers library."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        added = tokenizer.get_added_tokens_decoder().values()
+        self.specials = frozenset(token.content for token in added if token.special)
+        unknown = getattr(tokenizer.model, "unk_token", None) or "<unk>"
+        self._unknown = tokenizer.token_to_id(unknown)
+        self._known: dict[str, bool] = {}
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of a text."""
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of ids, special tokens left out."""
+        text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True)
+        return text
+
+    def is_known(self, character: str) -> bool:
+        """Tell whether a character has a token of its own, or is part of one."""
+        if character not in self._known:
+            self._known[character] = self._unknown is None or self._unknown not in self.encode(character)
+        return self._known[character]
