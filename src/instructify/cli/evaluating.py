@@ -1,0 +1,279 @@
+"""`evaluate`, `export lm-eval` and `export compare`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from instructify.cli import show
+from instructify.cli.building import Json, Quiet
+from instructify.cli.progress import watching
+from instructify.cli.training import BuildDir, RunDir
+
+if TYPE_CHECKING:
+    from instructify.evaluate import Candidate
+    from instructify.recipe.training import Evaluate, ModelSection
+
+export = typer.Typer(help="Write builds and scores for other tools.", no_args_is_help=True)
+
+Tasks = Annotated[
+    list[str] | None, typer.Option("--task", help="Only this held-out task; may be given again.")
+]
+
+
+Limit = Annotated[int | None, typer.Option(min=1, help="Most examples of one task.")]
+Device = Annotated[
+    str, typer.Option(help="cpu, cuda, cuda:1 and so on; auto takes a GPU where there is one.")
+]
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads of CPU arithmetic; by default one a core.")]
+
+
+def evaluate(
+    target: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RECIPE", help="The recipe; or a run folder, with --build.", show_default=False
+        ),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(help="Score this model instead of the recipe's, and none of the training runs."),
+    ] = None,
+    adapter: Annotated[
+        Path | None, typer.Option(help="Score the model with this adapter, instead of the training runs.")
+    ] = None,
+    build: BuildDir = None,
+    run: RunDir = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for the scores, instead of RUN/evaluation.")
+    ] = None,
+    task: Tasks = None,
+    limit: Limit = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Score base and tuned models on held-out tasks.
+
+    Scored are the base model and every finished training run of a recipe, on the held-out part of its build.
+    Scores go to RUN/evaluation/scores.parquet, one row for every example and model. An evaluation that was
+    stopped goes on where it was when it is started again.
+
+    Example: instructify evaluate recipes/tiny.yaml
+    """
+    from instructify.evaluate import BASE, Job, finished, of_adapter, read_held_out
+    from instructify.evaluate import evaluate as score
+    from instructify.recipe.training import ModelSection
+    from instructify.runners import available_cores
+    from instructify.seq2seq import require_train_extra
+
+    # threads that spin while they wait starve each other where cores are shared; read when torch is loaded
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    require_train_extra()
+    place = _place(target, run, build)
+    candidates: list[Candidate] = []
+    notes: list[str] = []
+    if adapter is not None:
+        candidates = [of_adapter(adapter)]
+    elif model is None:
+        candidates, notes = finished(place.run)
+    job = Job(
+        out or place.run / "evaluation",
+        read_held_out(place.build, task or (), limit),
+        place.model if model is None else ModelSection(name=model, dtype=place.model.dtype),
+        place.base if model is None else Path.cwd(),
+        (BASE, *candidates),
+        place.settings,
+        device,
+        threads or available_cores(),
+        limit,
+    )
+    with watching(quiet or json) as watcher:
+        document = score(job, watcher)
+    if json:
+        show.as_json(document)
+    else:
+        _show(document, [*notes, *_notes(document)], job.folder)
+        if candidates and out is None:
+            show.line(f"next: instructify report {place.run}")
+
+
+@export.command("lm-eval")
+def lm_eval(
+    build: Annotated[Path, typer.Option("--build", help="A published build.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="A new or empty folder.", show_default=False)],
+    task: Tasks = None,
+    limit: Limit = None,
+    score_eos: Annotated[
+        bool, typer.Option(help="Let the harness score the end of a choice; as evaluate.score_eos.")
+    ] = True,
+    eos: Annotated[str, typer.Option(help="End-of-sequence text of the model's tokenizer.")] = "</s>",
+) -> None:
+    """Write held-out tasks for lm-evaluation-harness.
+
+    Example: instructify export lm-eval --build build/tiny --out lm-eval
+    """
+    from instructify.evaluate import read_held_out
+    from instructify.export.lm_eval import export_lm_eval
+
+    held_out = read_held_out(build, task or (), limit)
+    made, left_out = export_lm_eval(held_out, out, eos if score_eos else None)
+    documents = sum(one.documents for one in made)
+    show.line(f"wrote {len(made):,} tasks with {documents:,} documents to {out}")
+    if left_out:
+        show.line(f"note: {left_out:,} examples without choices to rank are left out")
+    show.line(f"next: {out}/README.md says how to run them")
+
+
+@export.command("compare")
+def compare(
+    ours: Annotated[Path, typer.Option(help="scores.parquet of an evaluation.", show_default=False)],
+    lm_eval: Annotated[
+        Path, typer.Option("--lm-eval", help="Results of lm-evaluation-harness.", show_default=False)
+    ],
+    model: Annotated[str, typer.Option(help="Which of our models: base, tuned, shuffled.")] = "base",
+    seed: Annotated[int | None, typer.Option(help="Its training seed; the base has none.")] = None,
+    json: Json = False,
+) -> None:
+    """Compare our scores with lm-evaluation-harness's.
+
+    Exits with 1 unless every choice, every accuracy to four decimals and every log-likelihood to 0.001 agree.
+
+    Example: instructify export compare --ours runs/tiny/evaluation/scores.parquet --lm-eval lm-eval/results
+    """
+    from instructify.export.compare import compare as compared
+
+    found = compared(ours, lm_eval, model, seed)
+    agree = all(one.agrees for one in found)
+    if json:
+        show.as_json({"agree": agree, "tasks": [{**asdict(one), "agrees": one.agrees} for one in found]})
+        raise typer.Exit(0 if agree else 1)
+    rows = [
+        (
+            one.name,
+            f"{one.documents:,}",
+            f"{one.ours:.4f}",
+            f"{one.theirs:.4f}",
+            f"{one.differing:,}",
+            f"{one.largest:.1e}",
+            "yes" if one.agrees else "no",
+        )
+        for one in found
+    ]
+    columns = (
+        "harness task",
+        "documents>",
+        "ours>",
+        "lm-eval>",
+        "other choice>",
+        "log-likelihood +->",
+        "agree",
+    )
+    show.table("accuracy and log-likelihoods, ours and lm-eval's", columns, rows)
+    if missing := sum(one.missing for one in found):
+        show.line(f"note: {missing:,} of its documents have no score of ours")
+    if tied := sum(one.tied for one in found):
+        show.line(f"note: {tied:,} of the other choices are ties, as between choices of the same tokens")
+    count = sum(one.agrees for one in found)
+    show.line(f"{count:,} of {len(found):,} tasks agree, {sum(one.documents for one in found):,} documents")
+    raise typer.Exit(0 if agree else 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an experiment lies, its model (a folder is relative to `base`) and how it is to be scored."""
+
+    run: Path
+    build: Path
+    base: Path
+    model: ModelSection
+    settings: Evaluate
+
+
+def _place(target: Path, run: Path | None, build: Path | None) -> Place:
+    """Return where the experiment of a recipe or of a run folder lies."""
+    from instructify.errors import InstructifyError, Problem
+    from instructify.evaluate import sections
+    from instructify.finetune import run_folder
+    from instructify.recipe.load import load_recipe
+    from instructify.recipe.models import resolve
+
+    if target.is_dir():
+        if build is None:
+            what = "a run folder does not say where its build lies"
+            raise InstructifyError(Problem(what, str(target), "--build, or the recipe"))
+        return Place(run or target, build, Path.cwd(), *sections(target))
+    loaded = load_recipe(target)
+    recipe = loaded.recipe
+    return Place(
+        run_folder(loaded, run),
+        build or resolve(recipe.output.dir, loaded.base),
+        loaded.base,
+        recipe.model,
+        recipe.evaluate,
+    )
+
+
+def _show(document: Mapping[str, Any], notes: Sequence[str], folder: Path) -> None:
+    labels = list(dict.fromkeys(model["model"] for model in document["models"]))
+    rows = [
+        (
+            task["task"],
+            task["headline"],
+            f"{task['examples']:,}",
+            *(_over_seeds(task["results"], label) for label in labels),
+            _percent(task["random"]),
+            _percent(task["majority"]),
+            _percent(task["results"][0]["prior"]),
+            task["seen"]["word"],
+        )
+        for task in document["tasks"]
+    ]
+    columns = (
+        "task",
+        "metric",
+        "examples>",
+        *(f"{label}>" for label in labels),
+        "random>",
+        "majority>",
+        "prior>",
+        "base saw it",
+    )
+    show.table(f"median over templates, in per cent: {document['base']['name']}", columns, rows)
+    for note in notes:
+        show.line(f"note: {note}")
+    for model in document["models"]:
+        title = model["model"] if model["seed"] is None else f"{model['model']}, seed {model['seed']}"
+        show.line(f"{title}: {model['seconds']:,.1f} s, {model['examples_per_second']:,.0f} examples/s")
+    show.line(f"wrote {folder}")
+
+
+def _over_seeds(results: Sequence[Mapping[str, Any]], label: str) -> str:
+    return _percent(fmean(result["median"] for result in results if result["model"] == label))
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f}"
+
+
+def _notes(document: Mapping[str, Any]) -> list[str]:
+    """Return what a reader of the table should know, one sentence each."""
+    notes = []
+    for task in document["tasks"]:
+        if task["truncated"]:
+            notes.append(f"{task['task']}: prompts that are truncated: {task['truncated']:,}")
+        if task["colliding"]:
+            notes.append(f"{task['task']}: examples with choices of the same tokens: {task['colliding']:,}")
+        if task["others"]:
+            notes.append(f"{task['task']}: templates with another metric, not shown: {task['others']:,}")
+    by_note: dict[str, list[str]] = {}
+    for task in document["tasks"]:
+        by_note.setdefault(task["seen"]["note"], []).append(task["task"])
+    return [*notes, *(f"{', '.join(tasks)}: {note}" for note, tasks in by_note.items())]

@@ -1,0 +1,100 @@
+"""What there is to say of a scored task besides its scores: sizes, baselines, and what the base had seen."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from instructify.evaluate.heldout import HeldOutTask
+from instructify.evaluate.task import is_ranked
+from instructify.evaluate.tokens import encode_choices
+from instructify.recipe.training import Evaluate
+from instructify.seen import seen_by
+from instructify.stats import majority, random_chance, spread
+from instructify.stats.resample import F64
+
+Row = Mapping[str, Any]
+
+
+def task_facts(
+    task: HeldOutTask, scored: Sequence[Row], tokenizer: Any, settings: Evaluate, base: str
+) -> dict[str, Any]:
+    """Return the facts of a task as plain data; `scored` are one model's rows, `base` names the base model.
+
+    `colliding` counts the examples two of whose choices are the same tokens, so that no model can tell them
+    apart; `random` and `majority` are accuracies, null where nothing is ranked. `headline` is the main metric
+    of most templates; the templates with another are left out of the table and counted in `others`.
+    """
+    ranked = [row for row in scored if row["kind"] == "rank"]
+    counts = [len(row["choices"]) for row in ranked]
+    main = headline(scored)
+    seen = seen_by(base, task.dataset, task.subset)
+    return {
+        "task": task.name,
+        "cluster": task.cluster,
+        "dataset": task.dataset,
+        "subset": task.subset,
+        "examples": len(scored),
+        "documents": len({row["document"] for row in scored}),
+        "templates": len({row["template"] for row in scored}),
+        "ranked": len(ranked),
+        "generated": len(scored) - len(ranked),
+        "truncated": sum(row["truncated"] for row in scored),
+        "colliding": _colliding(task, tokenizer, settings),
+        "choices": {"fewest": min(counts), "most": max(counts)} if counts else None,
+        "headline": main,
+        "others": len({row["template"] for row in scored if row["primary"] != main}),
+        "random": random_chance(panel(ranked, lambda row: len(row["choices"]))) if ranked else None,
+        "majority": majority(panel(ranked, lambda row: row["label"])) if ranked else None,
+        "seen": {
+            "status": seen.status,
+            "word": seen.word,
+            "note": seen.note,
+            "sources": list(seen.sources),
+        },
+    }
+
+
+def headline(rows: Sequence[Row]) -> str:
+    """Return the main metric of most templates, the first by name where as many have another."""
+    templates = {(row["template"], row["primary"]) for row in rows}
+    counts = Counter(str(primary) for _, primary in templates)
+    return min(counts, key=lambda name: (-counts[name], name))
+
+
+def summary(rows: Sequence[Row], metric: str) -> dict[str, float | None]:
+    """Return one model's score on a task over its templates, and its accuracy by the choice prior alone."""
+    chosen = [row for row in rows if row["primary"] == metric]
+    values = np.nanmean(panel(chosen, lambda row: _value(row, metric)), axis=1)
+    over = spread(values)
+    ranked = [row for row in chosen if row["kind"] == "rank"]
+    prior = None
+    if ranked:
+        hits = panel(ranked, lambda row: row["prior_predicted"] == row["label"])
+        prior = float(np.median(np.nanmean(hits, axis=1)))
+    return {"median": over.median, "low": over.low, "high": over.high, "mean": over.mean, "prior": prior}
+
+
+def panel(rows: Sequence[Row], value: Callable[[Row], float]) -> F64:
+    """Return values as an array (templates and variants, documents), NaN where a document has no row."""
+    templates = sorted({(row["template"], row["variant"]) for row in rows})
+    documents = sorted({row["document"] for row in rows})
+    place = {key: n for n, key in enumerate(templates)}
+    column = {document: n for n, document in enumerate(documents)}
+    made = np.full((len(templates), len(documents)), np.nan)
+    for row in rows:
+        made[place[row["template"], row["variant"]], column[row["document"]]] = value(row)
+    return made
+
+
+def _value(row: Row, metric: str) -> float:
+    return float(next(pair["value"] for pair in row["metrics"] if pair["name"] == metric))
+
+
+def _colliding(task: HeldOutTask, tokenizer: Any, settings: Evaluate) -> int:
+    lists = [example["answer_choices"] for example in task.examples if is_ranked(example)]
+    ids = encode_choices(tokenizer, {choice for choices in lists for choice in choices}, settings, task.name)
+    return sum(len({ids[choice] for choice in choices}) < len(choices) for choices in lists)

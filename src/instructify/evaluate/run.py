@@ -1,0 +1,262 @@
+"""Evaluate a run: score base and trained models on every held-out task, going on where it was stopped.
+
+RUN/evaluation/work/...         scores of one model on one task, kept for the next evaluation
+RUN/evaluation/scores.parquet   all of them
+RUN/evaluation/evaluation.json  settings, models and facts about the tasks; written last
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from instructify.errors import InstructifyError, LockedError, Problem
+from instructify.evaluate.facts import summary, task_facts
+from instructify.evaluate.heldout import HeldOut, HeldOutTask
+from instructify.evaluate.models import Candidate
+from instructify.evaluate.scores import score_schema
+from instructify.evaluate.task import score_task
+from instructify.finetune.loop import Watcher, deterministic
+from instructify.keys import hexdigest
+from instructify.publish.files import FileRecord, find_file, io_errors, write_bytes, write_file
+from instructify.publish.lock import exclusive
+from instructify.recipe.training import Evaluate, ModelSection
+from instructify.seq2seq import Seq2Seq, hash_files, load_seq2seq
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SCORES, DOCUMENT = "scores.parquet", "evaluation.json"
+PACKAGES = ("instructify", "numpy", "torch", "transformers", "tokenizers", "peft")
+DECIDING = ("evaluate", "metrics.py", "seq2seq.py")
+"""The modules of this package that decide a score."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to evaluate: models on the held-out tasks of a build, into `folder`.
+
+    A relative model folder is relative to `base`. `device` is one that PyTorch knows, or auto for a GPU where
+    there is one; `threads` are those of CPU arithmetic. `limit` is the limit the tasks were read with.
+    """
+
+    folder: Path
+    held_out: HeldOut
+    model: ModelSection
+    base: Path
+    candidates: tuple[Candidate, ...]
+    settings: Evaluate
+    device: str = "cpu"
+    threads: int = 1
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The scores of one model on one task, on disk."""
+
+    candidate: Candidate
+    task: HeldOutTask
+    record: FileRecord
+
+
+def evaluate(job: Job, watcher: Watcher) -> dict[str, Any]:
+    """Score every model on every task and return what evaluation.json says.
+
+    What an earlier evaluation of the same models, build, settings and code has scored is not scored again.
+    Both files appear whole or stay what they were.
+
+    Raises:
+        InstructifyError: a model cannot be loaded or was trained on another build or base, or a prompt is too
+            long.
+    """
+    parts: list[Part] = []
+    models: list[dict[str, Any]] = []
+    _check_builds(job)
+    job = replace(job, device=_device(job.device))
+    with _alone(job.folder), deterministic(job.threads):
+        for candidate in job.candidates:
+            model = load_seq2seq(job.model, job.base, adapter=candidate.adapter, device=job.device)
+            identity = _identity(model, candidate)
+            watcher.phase(candidate.title, sum(len(task.examples) for task in job.held_out.tasks), "examples")
+            parts += [_part(job, model, candidate, identity, task, watcher) for task in job.held_out.tasks]
+            models.append(identity)
+            tokenizer = model.tokenizer
+        tables = {(part.candidate, part.task.name): _read(job, part) for part in parts}
+        scores = _joined(list(tables.values()))
+        document = {
+            **_about(job, models, parts),
+            "scores_sha256": hashlib.sha256(scores).hexdigest(),
+            "tasks": [_task(job, task, tables, tokenizer) for task in job.held_out.tasks],
+        }
+        staging = job.folder / "work"
+        write_bytes(staging, job.folder / SCORES, scores)
+        text = json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
+        write_bytes(staging, job.folder / DOCUMENT, text.encode("utf-8"))
+    return document
+
+
+def _check_builds(job: Job) -> None:
+    """Refuse models that were trained on another build: what is held out here they may have learned there."""
+    problems = [
+        Problem("was trained on another build", str(candidate.adapter), f"a run on {job.held_out.path}")
+        for candidate in job.candidates
+        if candidate.content_hash not in (None, job.held_out.content_hash)
+    ]
+    if problems:
+        raise InstructifyError(*problems)
+
+
+def _device(name: str) -> str:
+    import torch
+
+    # cuBLAS needs this before its first use, to be deterministic
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    return name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    with io_errors(folder, "write"):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with exclusive(folder / ".lock", folder):
+            yield
+    except LockedError:
+        raise LockedError(Problem("another evaluation is at work here", str(folder))) from None
+
+
+def _identity(model: Seq2Seq, candidate: Candidate) -> dict[str, Any]:
+    """Return whose scores these are, in all that decides them."""
+    adapter = candidate.adapter
+    if candidate.base_hash not in (None, model.model_hash):
+        what = f"was trained from another base than {model.name}"
+        raise InstructifyError(Problem(what, str(adapter), "the base model of the training run"))
+    names = sorted(path.name for path in adapter.iterdir() if path.is_file()) if adapter else []
+    weights = tuple(name for name in names if name.endswith((".json", ".safetensors", ".bin")))
+    return {
+        "model": candidate.label,
+        "seed": candidate.seed,
+        "name": model.name,
+        "revision": model.revision,
+        "model_hash": model.model_hash,
+        "tokenizer_hash": model.tokenizer_hash,
+        "adapter_hash": hash_files(adapter, weights) if adapter else None,
+    }
+
+
+def _part(
+    job: Job,
+    model: Seq2Seq,
+    candidate: Candidate,
+    identity: dict[str, Any],
+    task: HeldOutTask,
+    watcher: Watcher,
+) -> Part:
+    """Find or make the scores of one model on one task."""
+    import pyarrow.parquet as pq
+
+    key = hexdigest(
+        json.dumps(_versions(), sort_keys=True),
+        _code(),
+        job.held_out.manifest_sha256,
+        job.settings.model_dump_json(),
+        job.model.model_dump_json(),
+        job.device,
+        json.dumps(identity, sort_keys=True),
+    )
+    who = candidate.label if candidate.seed is None else f"{candidate.label}-{candidate.seed}"
+    what = hexdigest(task.name, *(example["id"] for example in task.examples))[:16]
+    path = f"parts/{who}-{what}.parquet"
+    record = find_file(job.folder / "work", path)
+    if record is not None and record.meta.get("key") == key:
+        watcher.advance(len(task.examples))
+        return Part(candidate, task, record)
+    began = time.perf_counter()
+    table = score_task(model, task, job.settings, candidate.label, candidate.seed, watcher.advance)
+    meta = {"key": key, "seconds": time.perf_counter() - began, "rows": table.num_rows}
+
+    def write(file: BinaryIO) -> None:
+        pq.write_table(table, file, compression="zstd")
+
+    return Part(candidate, task, write_file(job.folder / "work", path, write, meta))
+
+
+def _read(job: Job, part: Part) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    return pq.read_table(job.folder / "work" / part.record.path, schema=score_schema())
+
+
+def _joined(tables: Sequence[pa.Table]) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(sink, score_schema(), compression="zstd", write_page_checksum=True) as writer:
+        for table in tables:
+            writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def _about(job: Job, models: list[dict[str, Any]], parts: Sequence[Part]) -> dict[str, Any]:
+    seconds = {
+        candidate: sum(part.record.meta["seconds"] for part in parts if part.candidate == candidate)
+        for candidate in job.candidates
+    }
+    examples = sum(len(task.examples) for task in job.held_out.tasks)
+    for identity, took in zip(models, seconds.values(), strict=True):
+        identity |= {"seconds": round(took, 3), "examples_per_second": round(examples / took, 1)}
+    return {
+        "schema": "instructify/evaluation/1",
+        "base": job.model.model_dump(mode="json"),
+        "settings": job.settings.model_dump(mode="json"),
+        "device": job.device,
+        "threads": job.threads,
+        "limit": job.limit,
+        "build": {
+            "path": str(job.held_out.path),
+            "content_hash": job.held_out.content_hash,
+            "manifest_sha256": job.held_out.manifest_sha256,
+        },
+        "models": models,
+        "seconds": round(sum(seconds.values()), 3),
+        "versions": _versions(),
+        "code": _code(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {"python": platform.python_version(), **found}
+
+
+@lru_cache(maxsize=1)
+def _code() -> str:
+    """Return a hash of the source that decides a score."""
+    package = Path(__file__).resolve().parents[1]
+    files = [path for name in DECIDING for path in (package / name, *(package / name).glob("*.py"))]
+    files = [path for path in files if path.is_file()]
+    return hexdigest(*(part for path in sorted(files) for part in (path.name, path.read_bytes())))
+
+
+def _task(
+    job: Job, task: HeldOutTask, tables: dict[tuple[Candidate, str], pa.Table], tokenizer: Any
+) -> dict[str, Any]:
+    rows = {candidate: tables[candidate, task.name].to_pylist() for candidate in job.candidates}
+    facts = task_facts(task, rows[job.candidates[0]], tokenizer, job.settings, job.model.name)
+    results = [
+        {"model": candidate.label, "seed": candidate.seed, **summary(rows[candidate], facts["headline"])}
+        for candidate in job.candidates
+    ]
+    return {**facts, "results": results}

@@ -1,0 +1,1 @@
+"""What other tools read of a build or a run."""
