@@ -44,6 +44,8 @@ def _example(number: int) -> dict[str, Any]:
         "answer_choices": None if chosen == 2 else ["yes", "no", ""],
         "label": None if chosen == 2 else chosen,
         "rationale": "" if chosen else None,
+        "answer_start": 0 if chosen else None,
+        "answer_end": 2 if chosen else None,
         "task": "films/short",
         "cluster": "sentiment",
         "dataset": "films",
@@ -55,6 +57,7 @@ def _example(number: int) -> dict[str, Any]:
         "variant": "zero_shot",
         "shots": 0,
         "exemplars": [number, number + 1] if number % 5 == 0 else None,
+        "cut": number % 4,
         "language": "en",
         "licence": None if number % 7 else "CC0-1.0",
     }

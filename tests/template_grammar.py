@@ -34,7 +34,7 @@ TEXT_FILTERS = (
     "replace('a', 'b')", "replace('', '-')", "replace('a', '')", "default('d')", "default('d', true)",
     "center(6)",
     "indent(2)", "reverse", "replace('o', text)", "trim('a')", "e", "tojson", "d(other)",
-    "fit",
+    "fit", "josa('을')", "nfc",
 )  # fmt: skip
 TEXT_METHODS = (
     "lower()", "upper()", "strip()", "strip('a ')", "lstrip()", "rstrip('.')", "replace('a', 'b')", "title()",

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -170,6 +171,18 @@ def test_chat_is_one_exchange_per_example(table: pa.Table) -> None:
     assert [json.loads(line) for line in lines] == expected
 
 
+def test_chat_shows_turns_where_an_example_has_any() -> None:
+    turns = pa.array([["q", "a", "query"], [], None], pa.list_(pa.string()))
+    table = examples(3).append_column("turns", turns)
+    lines = [json.loads(line)["messages"] for line in written("chat", table).splitlines()]
+    said = [[(message["role"], message["content"]) for message in messages] for messages in lines]
+    rows = table.to_pylist()
+    few = [("user", "q"), ("assistant", "a"), ("user", "query"), ("assistant", rows[0]["targets"])]
+    assert said[0] == few
+    for row, messages in zip(rows[1:], said[1:], strict=True):
+        assert messages == [("user", row["inputs"]), ("assistant", row["targets"])]
+
+
 @pytest.mark.parametrize("name", ["jsonl", "chat"])
 def test_lines_are_complete_across_batches(name: str) -> None:
     lines = written(name, examples(9000)).splitlines()
@@ -282,8 +295,8 @@ def test_large_and_plain_types_say_the_same() -> None:
 
 def test_the_content_hash_is_the_one_that_its_description_gives() -> None:
     validity, lengths = bytes([1, 0, 1]), (2).to_bytes(8, "little") + (0).to_bytes(8, "little")
-    digests = b"".join(hashlib.sha256(data).digest() for data in (validity, lengths, b"hi"))
-    whole = b"instructify/content/1" + (3).to_bytes(8, "little")
+    digests = b"".join(xxhash.xxh3_128(data).digest() for data in (validity, lengths, b"hi"))
+    whole = b"instructify/content/2" + (3).to_bytes(8, "little")
     for part in (b"column", b"string", digests):
         whole += len(part).to_bytes(8, "little") + part
     assert one_column(["hi", None, ""], pa.string()) == hashlib.sha256(whole).hexdigest()

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SPECIAL = 3
 """Most special tokens that a tokenizer adds to a text."""
+EXPANSION = 11
+"""Most bytes that normalisation makes of one (https://unicode.org/faq/normalization.html, NFKC in UTF-8)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +41,15 @@ class Budget:
         """Return the number of tokens of each text.
 
         Texts that cannot have more than `enough` tokens are given a bound instead: no token is shorter than
-        a character, and normalisation makes at most 18 characters of one that has three bytes.
+        a byte, and normalisation makes at most EXPANSION bytes of one that is not ASCII. A character outside
+        ASCII has at most twice the bytes that it has beyond the first.
         """
         import pyarrow as pa
         import pyarrow.compute as pc
 
         sizes: I64 = pc.binary_length(texts).to_numpy(zero_copy_only=False).astype(np.int64)
-        plain = pc.string_is_ascii(texts).to_numpy(zero_copy_only=False)
-        bounds: I64 = np.where(plain, sizes, sizes * 6) + SPECIAL
+        beyond: I64 = sizes - pc.utf8_length(texts).to_numpy(zero_copy_only=False)
+        bounds: I64 = sizes + 2 * (EXPANSION - 1) * beyond + SPECIAL
         asked = np.flatnonzero(bounds > enough)
         if len(asked):
             bounds[asked] = [len(ids) for ids in self._encode(texts.take(pa.array(asked)).to_pylist())]
@@ -68,13 +71,13 @@ class Budget:
         """Return the indices of the texts that have more tokens than the limit."""
         return np.flatnonzero(self.count(texts, limit) > limit)
 
-    def cut(self, text: str, field: str | None) -> tuple[str, int] | None:
+    def cut(self, text: str, fields: Sequence[str]) -> tuple[str, int] | None:
         """Return a prompt cut to the budget, with how many characters were taken; None where that cannot be.
 
-        What is cut is the end of the longest text that the template marked with `fit`, else of `field`, where
-        it stands last in the prompt. At least one character of it stays.
+        What is cut is the end of the longest text that the template marked with `fit`, else of the first of
+        `fields` that the prompt holds, where it stands last. At least one character of it stays.
         """
-        place = _marked(text) or _standing(text, field)
+        place = _marked(text) or next(filter(None, (_standing(text, field) for field in fields)), None)
         if place is None:
             return None
         parts = (text[: place[0]], text[slice(*place)], text[place[1] :])
@@ -140,6 +143,6 @@ def _marked(text: str) -> tuple[int, int] | None:
     return best
 
 
-def _standing(text: str, field: str | None) -> tuple[int, int] | None:
-    at = text.rfind(field) if field else -1
-    return None if at < 0 or field is None else (at, at + len(field))
+def _standing(text: str, field: str) -> tuple[int, int] | None:
+    at = text.rfind(field)
+    return (at, at + len(field)) if at >= 0 else None

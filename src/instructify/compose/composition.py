@@ -7,7 +7,7 @@ drew the same dress are composed together, as columns.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,10 +15,10 @@ import numpy as np
 from instructify.compose.budget import Budget
 from instructify.compose.exemplars import Pool
 from instructify.compose.fewshot import FewShot, few_shot_prompts
-from instructify.compose.marks import FIT_CLOSE, FIT_OPEN, OPTIONS
-from instructify.compose.options import STYLES, answered_by_marker, with_options, without_options
+from instructify.compose.options import answered_by_marker, with_options, without_options
 from instructify.compose.reasoning import mismatched, phrases, reasoned
-from instructify.compose.texts import Texts, unmarked
+from instructify.compose.styles import STYLES
+from instructify.compose.texts import Texts, glued, normalised, unmarked
 from instructify.compose.words import words_of
 from instructify.keys import I64, Key
 from instructify.recipe.variants import Variant
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 STYLE, MARKER, PHRASE = range(3)
 """Numbers of the draws of a row."""
-Fields = Callable[[int], str | None]
-"""The longest text of a row, by index into the rows that are composed."""
+Fields = Callable[[int], Sequence[str]]
+"""The texts of a row, the longest first, by index into the rows that are composed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,41 +59,39 @@ class Composed:
     cut: pa.Array | None = None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Composer:
-    """Composes the rows of one template in one variant; dressed pools are kept for the next batch."""
+    """Composes the rows of one template in one variant."""
 
     template: Template
     variant: Variant
     key: Key
     pool: Pool | None = None
     budget: Budget | None = None
-    _pools: dict[Dress, Texts] = field(default_factory=dict)
-    _tokens: I64 | None = None
 
-    def compose(self, texts: Texts, sources: pa.Array | None, field_of: Fields) -> Composed:
+    def compose(self, texts: Texts, sources: pa.Array | None, reserved: Any, fields_of: Fields) -> Composed:
         """Return the examples that the rows make.
 
-        `sources` has the normalised texts of the rows themselves, for variants with exemplars.
+        `sources` has the normalised texts of the rows themselves, for variants with exemplars; `reserved`
+        tells which of them hold characters that are marks.
         """
-        fallen = self._unfit(texts)
+        fallen = self._unfit(texts, reserved)
         kept = _others(len(texts), fallen)
-        made = self._dressed(texts.take(kept) if fallen else texts)
+        texts = texts.take(kept) if fallen else texts
+        made = self._dressed(texts)
         done, dresses, members = made.composed, made.dresses, made.members
         if self.pool is not None and sources is not None:
             import pyarrow as pa
 
-            pools = [self._pool_in(dress) for dress in dresses]
             shown = few_shot_prompts(
                 done.texts,
-                pools,
+                [self._pool_in(dress) for dress in dresses],
                 members,
-                sources.take(pa.array(kept)),
+                prints(texts, sources.take(pa.array(kept)), self.template, self.variant),
                 self.variant,
                 words_of(self.template.language),
                 self.key,
                 self.pool,
-                self._pool_tokens(),
                 self.budget,
             )
             done = replace(done, texts=replace(done.texts, inputs=shown.prompts), shown=shown)
@@ -101,18 +99,14 @@ class Composer:
             if len(lonely):
                 fallen["no-exemplar"] = kept[lonely]
                 stay = np.flatnonzero(~shown.lonely)
-                done, kept = _taken(done, stay), kept[stay]
-        return self._fitted(replace(done, kept=kept), fallen, field_of)
+                done, kept = taken_of(done, stay), kept[stay]
+        return self._fitted(replace(done, kept=kept), fallen, fields_of)
 
-    def _unfit(self, texts: Texts) -> dict[str, I64]:
+    def _unfit(self, texts: Texts, reserved: Any) -> dict[str, I64]:
         """Return the rows that cannot be composed, by reason."""
-        bad: dict[str, I64] = {}
-        falls = np.zeros(len(texts), bool)
-        if self.template.leaves_marks:
-            falls = _holds_foreign_marks(texts, self.template)
-            bad["reserved-character"] = np.flatnonzero(falls)
+        bad = {"reserved-character": np.flatnonzero(reserved)}
         if self.variant.reasoning != "none":
-            bad["cot-answer-mismatch"] = np.flatnonzero(mismatched(texts) & ~falls)
+            bad["cot-answer-mismatch"] = np.flatnonzero(mismatched(texts) & ~reserved)
         return {reason: rows for reason, rows in bad.items() if len(rows)}
 
     def _dressed(self, texts: Texts) -> _Dressed:
@@ -155,7 +149,7 @@ class Composer:
             MARKER: 2 if shown and variant.answer_by_marker else 1,
             PHRASE: most,
         }
-        if all(size == 1 for size in sizes.values()):
+        if all(size == 1 for size in sizes.values()) or not len(rows):
             return [Dress(variant.option_styles[0] if shown else None, False, 0)], np.zeros_like(rows)
         drawn = np.stack([key.belows(size, rows, number) for number, size in sizes.items()], axis=1)
         kinds, members = np.unique(drawn, axis=0, return_inverse=True)
@@ -179,24 +173,11 @@ class Composer:
 
     def _pool_in(self, dress: Dress) -> Texts:
         """Return the pool in the dress of its queries."""
-        if dress not in self._pools:
-            assert self.pool is not None  # noqa: S101  (only variants with exemplars get here)
-            texts = self._in(self.pool.texts, dress).texts
-            self._pools[dress] = replace(texts, inputs=unmarked(texts.inputs))
-        return self._pools[dress]
+        assert self.pool is not None  # noqa: S101  (only variants with exemplars get here)
+        texts = self._in(self.pool.texts, dress).texts
+        return replace(texts, inputs=unmarked(texts.inputs))
 
-    def _pool_tokens(self) -> I64:
-        """Return the tokens of the pool's examples in one dress, as a measure for all."""
-        if self._tokens is None:
-            assert self.pool is not None  # noqa: S101
-            self._tokens = np.zeros(len(self.pool.texts), np.int64)
-            if self.budget is not None and len(self._tokens):
-                shown = self.template.options_marks > 0 and self.variant.options == "shown"
-                texts = self._pool_in(Dress(self.variant.option_styles[0] if shown else None, False, 0))
-                self._tokens = self.budget.count(texts.inputs) + self.budget.count(texts.targets)
-        return self._tokens
-
-    def _fitted(self, done: Composed, fallen: dict[str, I64], field_of: Fields) -> Composed:
+    def _fitted(self, done: Composed, fallen: dict[str, I64], fields_of: Fields) -> Composed:
         """Return the examples cut to the budget and without marks; those that do not fit are dropped."""
         inputs = unmarked(done.texts.inputs) if self.template.leaves_marks else done.texts.inputs
         if self.budget is None:
@@ -207,10 +188,14 @@ class Composer:
         long_target[self.budget.over(done.texts.targets, self.budget.max_target)] = True
         lost, cut = np.zeros(len(done.texts), bool), np.zeros(len(done.texts), np.int32)
         shorter: dict[int, str] = {}
-        asked = np.flatnonzero(~long_target if done.shown is None else ~(long_target | done.shown.short))
-        over = asked[self.budget.over(inputs.take(pa.array(asked)), self.budget.max_input)]
+        if done.shown is None:
+            asked = np.flatnonzero(~long_target)
+            over = asked[self.budget.over(inputs.take(pa.array(asked)), self.budget.max_input)]
+        else:
+            over = np.flatnonzero(done.shown.over & ~long_target)
         for place in over.tolist():
-            found = self.budget.cut(done.texts.inputs[place].as_py(), field_of(int(done.kept[place])))
+            fields = _cuttable(fields_of(int(done.kept[place])), done.texts, place)
+            found = self.budget.cut(done.texts.inputs[place].as_py(), fields)
             if found is None:
                 lost[place] = True
             else:
@@ -227,7 +212,23 @@ class Composer:
                 fallen[reason] = done.kept[falls]
         done = replace(done, texts=replace(done.texts, inputs=inputs), cut=pa.array(cut))
         stay = np.flatnonzero(~(long_target | lost))
-        return replace(_taken(done, stay), kept=done.kept[stay], dropped=fallen)
+        return replace(taken_of(done, stay), kept=done.kept[stay], dropped=fallen)
+
+
+def prints(
+    texts: Texts, sources: pa.Array, template: Template, variant: Variant
+) -> tuple[pa.Array, pa.Array]:
+    """Return what tells copies of rendered rows: their prompts and the rows' own texts, normalised.
+
+    Options that are shown are part of the prompt, all in one style. An inverted template may ask many rows
+    for the same thing; it is the target, then, that tells them apart.
+    """
+    if template.options_marks:
+        shows = variant.options == "shown"
+        words = words_of(template.language)
+        texts = with_options(texts, STYLES["lines"], words) if shows else without_options(texts)
+    own = glued(texts.inputs, "\n", texts.targets) if template.kind == "inverted" else texts.inputs
+    return normalised(own), sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +245,7 @@ def _others(count: int, fallen: Mapping[str, I64]) -> I64:
     return np.flatnonzero(stays)
 
 
-def _taken(done: Composed, indices: I64) -> Composed:
+def taken_of(done: Composed, indices: I64) -> Composed:
     """Return some of the examples; `kept` and `dropped` are the caller's affair."""
     import pyarrow as pa
 
@@ -264,12 +265,9 @@ def _taken(done: Composed, indices: I64) -> Composed:
     )
 
 
-def _holds_foreign_marks(texts: Texts, template: Template) -> Any:
-    """Return which prompts hold marks that the template cannot have left: they are in the row's own text."""
-    import pyarrow.compute as pc
-
-    def count(mark: str) -> I64:
-        counted: I64 = pc.count_substring(texts.inputs, mark).to_numpy(zero_copy_only=False)
-        return counted
-
-    return (count(OPTIONS) > template.options_marks) | (count(FIT_OPEN) != count(FIT_CLOSE))
+def _cuttable(fields: Sequence[str], texts: Texts, place: int) -> list[str]:
+    """Return the fields of a row that may be cut: all but the answers."""
+    answers = {texts.targets[place].as_py()}
+    if texts.choices is not None:
+        answers.update(texts.choices[place].as_py())
+    return [field for field in fields if field not in answers]

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from instructify.compose.texts import Texts, normalised
+from instructify.compose.texts import Texts
 from instructify.keys import I64, Key
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-TRIES = 8
-"""Draws beyond the number of shots, to replace exemplars that cannot stand where they were drawn."""
+TRIES = 24
+"""Draws beyond the number of shots, to replace exemplars that cannot stand where they were drawn; when they
+are used up, the pool is gone through."""
 NONE = -1
 
 
@@ -22,19 +23,19 @@ NONE = -1
 class Pool:
     """Rendered rows that may be exemplars, sorted by label where they have one.
 
-    `known` are the normalised prompts and the normalised texts of the rows they were rendered from, and
-    `first` for each of the two where in the pool a text stands first: copies have the same number. `starts`
-    says where each label begins, and behind the last one where the pool ends.
+    `prints` are columns of texts that are the same for copies of an example, and `first` says for each of
+    them where in the pool a text stands first. `starts` says where each label begins, and behind the last one
+    where the pool ends.
     """
 
     texts: Texts
-    known: tuple[pa.Array, pa.Array]
-    first: tuple[I64, I64]
+    prints: tuple[pa.Array, ...]
+    first: tuple[I64, ...]
     starts: I64
 
 
-def make_pool(texts: Texts, sources: pa.Array) -> Pool:
-    """Return a pool of rendered rows; `sources` has a normalised text of each row it was rendered from."""
+def make_pool(texts: Texts, prints: tuple[pa.Array, ...]) -> Pool:
+    """Return a pool of rendered rows; two of them are copies if they share one of their prints."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -42,39 +43,50 @@ def make_pool(texts: Texts, sources: pa.Array) -> Pool:
     if texts.labels is not None:
         labels = pc.fill_null(texts.labels, 0).to_numpy(zero_copy_only=False).astype(np.int64)
     order = np.argsort(labels, kind="stable")
-    texts, sources, labels = texts.take(order), sources.take(pa.array(order)), labels[order]
-    known = (normalised(texts.inputs), sources)
-    first = (_places(known[0], known[0]), _places(known[1], known[1]))
+    texts, labels = texts.take(order), labels[order]
+    prints = tuple(column.take(pa.array(order)) for column in prints)
+    first = tuple(_places(column, column) for column in prints)
     starts = np.flatnonzero(np.diff(labels, prepend=NONE)) if len(labels) else np.zeros(0, np.int64)
-    return Pool(texts, known, first, np.append(starts, len(labels)).astype(np.int64))
+    return Pool(texts, prints, first, np.append(starts, len(labels)).astype(np.int64))
 
 
 def draw_exemplars(
-    pool: Pool, queries: Texts, sources: pa.Array, shots: I64, key: Key, *, balanced: bool
+    pool: Pool, rows: I64, prints: tuple[pa.Array, ...], shots: I64, key: Key, *, balanced: bool
 ) -> I64:
     """Return indices into the pool, one row a query and one column a shot; NONE where there is no exemplar.
 
-    `sources` has the normalised text of each query's row. No two exemplars of a query are copies of each
-    other. `balanced` takes labels in turn, from one that is drawn.
+    `rows` and `prints` are those of the queries. No exemplar is a copy of its query or of another one, and a
+    query has fewer than it asks for only where the pool has no more for it. `balanced` takes labels in turn,
+    from one that is drawn, as long as they have examples left.
     """
     most = int(shots.max()) if len(shots) else 0
-    chosen = np.full((len(queries), most), NONE, np.int64)
-    if not len(pool.texts) or not most:
+    chosen = np.full((len(rows), most), NONE, np.int64)
+    size = len(pool.texts)
+    if not size or not most:
         return chosen
-    own = _places(pool.known[0], normalised(queries.inputs)), _places(pool.known[1], sources)
-    rows, counts = queries.rows, np.zeros(len(queries), np.int64)
-    turns = key.draws(rows, 0)
-    everyone = np.arange(len(queries))
-    for attempt in range(most + TRIES):
-        drawn = key.draws(rows, attempt + 1) >> np.uint64(32)
-        turn = counts if attempt < most + TRIES // 2 else np.full_like(counts, attempt)  # a label may run out
-        candidates = _of_labels(pool, drawn, turns, turn) if balanced else _below(drawn, len(pool.texts))
-        fits = (counts < shots) & (pool.texts.rows[candidates] != rows)
-        for first_places, place in zip(pool.first, own, strict=True):
-            fits &= first_places[candidates] != place
-            fits &= ~_stands_already(first_places, chosen, candidates)
-        chosen[everyone[fits], counts[fits]] = candidates[fits]
-        counts[fits] += 1
+    own = [_places(known, column) for known, column in zip(pool.prints, prints, strict=True)]
+    counts, turns = np.zeros(len(rows), np.int64), key.draws(rows, 0)
+    attempts = most + TRIES
+    for attempt in range(attempts + size):
+        todo = np.flatnonzero(counts < shots)
+        if not len(todo):
+            break
+        drawn = key.draws(rows[todo], min(attempt, attempts) + 1) >> np.uint64(32)
+        if attempt >= attempts:
+            candidates = (_below(drawn, size) + attempt) % size
+        elif balanced:
+            # a label may have run out: then the others have their turn, too
+            turn = counts[todo] if attempt < attempts - TRIES // 2 else np.full_like(todo, attempt)
+            candidates = _of_labels(pool, drawn, turns[todo], turn)
+        else:
+            candidates = _below(drawn, size)
+        fits = pool.texts.rows[candidates] != rows[todo]
+        for first, places in zip(pool.first, own, strict=True):
+            fits &= first[candidates] != places[todo]
+            fits &= ~_stands_already(first, chosen[todo], candidates)
+        places = todo[fits]
+        chosen[places, counts[places]] = candidates[fits]
+        counts[places] += 1
     return chosen
 
 

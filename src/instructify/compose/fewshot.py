@@ -10,7 +10,8 @@ import numpy as np
 
 from instructify.compose.budget import Budget
 from instructify.compose.exemplars import NONE, Pool, draw_exemplars
-from instructify.compose.layouts import LAYOUTS, few_shot
+from instructify.compose.layouts import few_shot
+from instructify.compose.styles import LAYOUTS
 from instructify.compose.texts import Texts, lists_of, unmarked
 from instructify.compose.words import Words
 from instructify.keys import I64, Key
@@ -21,19 +22,17 @@ if TYPE_CHECKING:
 
 SHOTS, LAYOUT = range(2)
 """Numbers of the draws of a row."""
-LAYOUT_TOKENS = 16
-"""More than the tokens that a layout puts around one exemplar."""
-SURE = 0.8
-"""Share of the budget up to which the sum of the parts' tokens is taken for a bound of the whole's."""
+CAUTION = 0.9
+"""Share of the text that is too long by estimate which is taken out before the tokens are counted again."""
 
 
 @dataclass(frozen=True, slots=True)
 class FewShot:
     """Prompts with their exemplars, in the order of the queries.
 
-    `shots` counts the exemplars and `exemplars` lists their rows. `turns` lists prompt and target of every
-    exemplar, and at the end the query's own prompt. `lonely` queries found no exemplar in the pool. `short`
-    prompts are so far within the budget that nobody need count their tokens.
+    `shots` counts the exemplars and `exemplars` lists their rows, null for none. `turns` lists prompt and
+    target of every exemplar, and at the end the query's own prompt; nothing where there are no exemplars.
+    `lonely` queries found no exemplar in the pool. Prompts `over` the budget have no exemplar left to lose.
     """
 
     prompts: pa.Array
@@ -41,7 +40,7 @@ class FewShot:
     exemplars: pa.Array
     turns: pa.Array
     lonely: Any
-    short: Any
+    over: Any
 
     def take(self, places: pa.Array) -> FewShot:
         """Return the prompts at these places."""
@@ -51,7 +50,7 @@ class FewShot:
             self.exemplars.take(places),
             self.turns.take(places),
             self.lonely[places.to_numpy()],
-            self.short[places.to_numpy()],
+            self.over[places.to_numpy()],
         )
 
 
@@ -59,56 +58,51 @@ def few_shot_prompts(
     queries: Texts,
     pools: Sequence[Texts],
     members: I64,
-    sources: pa.Array,
+    prints: tuple[pa.Array, ...],
     variant: Variant,
     words: Words,
     key: Key,
     pool: Pool,
-    tokens: I64,
     budget: Budget | None,
 ) -> FewShot:
     """Return the prompts of queries, each with exemplars out of the one of `pools` that `members` says.
 
-    All pools hold the rows of `pool`, each in another dress; `tokens` counts what each of its examples has in
-    one of them. Exemplars that do not fit the budget are left out, the last drawn first; a query that needs
-    all of it for itself stands alone.
+    `prints` tell the copies of a query, as those of `pool` do.
+    All pools hold the rows of `pool`, each in another dress. Exemplars that do not fit the budget are left
+    out, the last drawn first; a query that needs all of it for itself stands alone.
     """
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     draws = Key.of("few-shot", key.low, key.high)
     least, most = variant.shot_range
     wanted = least + draws.belows(most - least + 1, queries.rows, SHOTS)
     layouts = draws.belows(len(variant.layouts), queries.rows, LAYOUT)
     chosen = draw_exemplars(
-        pool, queries, sources, wanted, Key.of("exemplars", key.low, key.high), balanced=variant.balanced
+        pool, queries.rows, prints, wanted, Key.of("exemplars", key.low, key.high), balanced=variant.balanced
     )
     counts = (chosen != NONE).sum(axis=1)
     lonely = (counts == 0) & (wanted > 0)
-    build = _Builder(queries, pools, members, chosen, layouts, tokens, variant, words)
+    build = _Builder(queries, pools, members, chosen, layouts, variant, words)
     prompts = build.prompts(np.arange(len(queries)), counts)
-    short = np.ones(len(queries), bool)
-    if budget is not None:
-        about = budget.count(unmarked(queries.inputs)) + LAYOUT_TOKENS * (counts + 1)
-        about += np.where(chosen == NONE, 0, tokens[np.maximum(chosen, 0)]).sum(axis=1)
-        short = about < budget.max_input * SURE
-    asked = np.flatnonzero(~short)
+    over = np.zeros(len(queries), bool)
+    asked = np.arange(len(queries))
     while budget is not None and len(asked):
-        over = asked[budget.over(unmarked(prompts.take(pa.array(asked))), budget.max_input)]
-        asked = over = over[counts[over] > 0]
-        if not len(over):
-            break
-        excess = budget.count(unmarked(prompts.take(pa.array(over)))) - budget.max_input
-        counts[over] -= build.too_many(over, counts, excess)
-        prompts = _replaced(prompts, over, build.prompts(over, counts))
+        tokens = budget.count(unmarked(prompts.take(pa.array(asked))), budget.max_input)
+        over[asked] = tokens > budget.max_input
+        prunable = over[asked] & (counts[asked] > 0)
+        asked, too_much = asked[prunable], 1 - budget.max_input / tokens[prunable]
+        counts[asked] -= build.too_many(asked, counts, too_much)
+        prompts = _replaced(prompts, asked, build.prompts(asked, counts))
     kept = np.where(np.arange(chosen.shape[1]) < counts[:, None], chosen, NONE)
     rows = pool.texts.rows[kept[kept != NONE]]
     return FewShot(
         prompts,
         pa.array(counts.astype(np.int32)),
-        lists_of(counts, pa.array(rows)),
+        pc.if_else(pa.array(counts > 0), lists_of(counts, pa.array(rows)), None),
         build.turns(kept, counts),
         lonely,
-        short,
+        over,
     )
 
 
@@ -119,7 +113,6 @@ class _Builder:
     members: I64
     chosen: I64
     layouts: I64
-    tokens: I64
     variant: Variant
     words: Words
 
@@ -145,17 +138,22 @@ class _Builder:
         back = np.argsort(np.concatenate(order), kind="stable")
         return pa.concat_arrays(made).take(pa.array(back))
 
-    def too_many(self, indices: I64, counts: I64, excess: I64) -> I64:
-        """Return about how many exemplars, from the last, hold the tokens that are too many; at least one."""
+    def too_many(self, indices: I64, counts: I64, shares: Any) -> I64:
+        """Return about how many exemplars, from the last, make up these shares of prompts; at least one."""
         gone = np.ones(len(indices), np.int64)
+        sizes = {
+            member: _sizes(self.pools[member].inputs) + _sizes(self.pools[member].targets)
+            for member in set(self.members[indices].tolist())
+        }
+        own = _sizes(self.queries.inputs)
         for place, row in enumerate(indices.tolist()):
-            tokens = self.tokens[self.chosen[row, : counts[row]]]
-            freed = np.cumsum(tokens[::-1])
-            gone[place] = min(int(np.searchsorted(freed, excess[place])) + 1, int(counts[row]))
+            each = sizes[int(self.members[row])][self.chosen[row, : counts[row]]]
+            excess = shares[place] * (own[row] + each.sum()) * CAUTION
+            gone[place] = min(int(np.searchsorted(np.cumsum(each[::-1]), excess)) + 1, int(counts[row]))
         return gone
 
     def turns(self, kept: I64, counts: I64) -> pa.Array:
-        """Return for each query the list of prompt and target of every exemplar, and its own prompt."""
+        """Return for each query with exemplars the list of their prompts and targets, and its own prompt."""
         import pyarrow as pa
 
         inputs, targets, at = [], [], 0
@@ -167,13 +165,15 @@ class _Builder:
         owners = np.repeat(np.arange(len(counts)), counts)
         flat = base[self.members[owners]] + kept[kept != NONE]
         within = np.arange(len(flat)) - np.repeat(np.cumsum(counts) - counts, counts)
-        starts = np.cumsum(counts * 2 + 1) - (counts * 2 + 1)
-        places = np.empty(len(flat) * 2 + len(counts), np.int64)
+        lengths = np.where(counts > 0, counts * 2 + 1, 0)
+        starts = np.cumsum(lengths) - lengths
+        places = np.empty(int(lengths.sum()), np.int64)
         places[starts[owners] + within * 2] = flat
         places[starts[owners] + within * 2 + 1] = at + flat
-        places[starts + counts * 2] = 2 * at + np.arange(len(counts))
+        shown = np.flatnonzero(counts)
+        places[starts[shown] + counts[shown] * 2] = 2 * at + shown
         every = pa.concat_arrays([*inputs, *targets, unmarked(self.queries.inputs)])
-        return lists_of(counts * 2 + 1, every.take(pa.array(places)))
+        return lists_of(lengths, every.take(pa.array(places)))
 
 
 def _pair(pool: Texts, places: I64) -> tuple[pa.Array, pa.Array]:
@@ -181,6 +181,14 @@ def _pair(pool: Texts, places: I64) -> tuple[pa.Array, pa.Array]:
 
     indices = pa.array(places)
     return pool.inputs.take(indices), pool.targets.take(indices)
+
+
+def _sizes(texts: pa.Array) -> I64:
+    """Return the bytes of each text."""
+    import pyarrow.compute as pc
+
+    sizes: I64 = pc.binary_length(texts).to_numpy(zero_copy_only=False).astype(np.int64)
+    return sizes
 
 
 def _replaced(texts: pa.Array, indices: I64, values: pa.Array) -> pa.Array:

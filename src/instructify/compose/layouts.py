@@ -2,45 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from instructify.compose.styles import Layout
 from instructify.compose.texts import glued
 from instructify.compose.words import Words
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Texts around the parts of a few-shot prompt; names of words in braces are filled in.
-
-    {n} is the number of an exemplar, from 1, or of the query after them. `last` stands before the query and
-    `ending` after it.
-    """
-
-    before: str
-    between: str
-    after: str
-    last: str
-    ending: str
-
-
-LAYOUTS: Mapping[str, Layout] = {
-    "blank_lines": Layout("", "\n", "\n\n", "", ""),
-    "question_answer": Layout("{question}: ", "\n{answer}: ", "\n\n", "{question}: ", "\n{answer}:"),
-    "input_output": Layout("{given}: ", "\n{gives}: ", "\n\n", "{given}: ", "\n{gives}:"),
-    "numbered_examples": Layout("{example} {n}\n", "\n{answer}: ", "\n\n", "{turn}\n", "\n{answer}:"),
-    "problem_solution": Layout("{task}:\n", "\n{solution}:\n", "\n\n", "{task}:\n", "\n{solution}:"),
-    "headings": Layout("### {given}\n", "\n### {gives}\n", "\n\n", "### {given}\n", "\n### {gives}"),
-    "ruled": Layout("", "\n{answer}: ", "\n-----\n", "", "\n{answer}:"),
-    "numbered_list": Layout("{n}. ", "\n-> ", "\n", "{n}. ", "\n->"),
-    "brackets": Layout("[{question}] ", "\n[{answer}] ", "\n\n", "[{question}] ", "\n[{answer}]"),
-    "stars": Layout("***\n", "\n* {answer}: ", "\n", "***\n", "\n* {answer}:"),
-}
-"""The few-shot layouts, by name."""
 
 
 def few_shot(

@@ -2,58 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from instructify.compose.marks import OPTIONS
+from instructify.compose.marks import BETWEEN_BLANK_LINES, OPTIONS, WITH_ITS_LINE
+from instructify.compose.styles import Marker, Style
 from instructify.compose.texts import Texts, glued, lists_of
 from instructify.compose.words import Words
 from instructify.keys import I64
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-Marker = Literal["capitals", "small", "numbers"]
-
-
-@dataclass(frozen=True, slots=True)
-class Style:
-    """How options look: `opening`, the marker, `closing` and the choice, with `between` in between.
-
-    `head` names the word that stands in a line of its own above them. `or_last` puts the language's "or"
-    before the last one instead.
-    """
-
-    opening: str = ""
-    marker: Marker | None = None
-    closing: str = ""
-    between: str = "\n"
-    head: Literal["options", "choices"] | None = None
-    or_last: bool = False
-
-
-STYLES: Mapping[str, Style] = {
-    "capitals_in_brackets": Style("(", "capitals", ") ", head="options"),
-    "capitals_with_dot": Style("", "capitals", ". ", head="choices"),
-    "capitals_with_bracket": Style("", "capitals", ") "),
-    "capitals_in_square_brackets": Style("[", "capitals", "] ", head="options"),
-    "small_in_brackets": Style("(", "small", ") "),
-    "small_with_bracket": Style("", "small", ") ", head="choices"),
-    "numbers_with_dot": Style("", "numbers", ". ", head="options"),
-    "numbers_in_brackets": Style("(", "numbers", ") "),
-    "numbers_with_colon": Style("", "numbers", ": ", head="choices"),
-    "dashes": Style("- ", head="options"),
-    "stars": Style("* "),
-    "lines": Style(head="choices"),
-    "in_a_sentence": Style(between=", ", or_last=True, head="options"),
-    "with_slashes": Style(between=" / "),
-    "with_semicolons": Style(between="; ", head="options"),
-    "capitals_in_a_row": Style("(", "capitals", ") ", between=" "),
-}
-"""The marker styles, by name."""
 
 
 def laid_out(texts: Texts, style: Style, words: Words) -> pa.Array:
@@ -75,22 +36,19 @@ def laid_out(texts: Texts, style: Style, words: Words) -> pa.Array:
 
 
 def with_options(texts: Texts, style: Style, words: Words) -> Texts:
-    """Return the examples with the options where the template marked their place."""
+    """Return the examples with the options wherever the template marked a place for them."""
     import pyarrow.compute as pc
 
-    has = pc.match_substring(texts.inputs, OPTIONS)
-    parts = pc.split_pattern(texts.inputs, OPTIONS, max_splits=1)
-    front = pc.list_element(parts, 0)
-    behind = pc.if_else(has, _second(parts), "")
-    block = pc.if_else(has, laid_out(texts, style, words), "")
-    return replace(texts, inputs=glued(front, block, behind))
+    parts = pc.split_pattern(texts.inputs, OPTIONS)
+    return replace(texts, inputs=pc.binary_join(parts, laid_out(texts, style, words)))
 
 
 def without_options(texts: Texts) -> Texts:
     """Return the examples without the options: their line is gone where they had one of their own."""
     import pyarrow.compute as pc
 
-    gone = pc.replace_substring_regex(texts.inputs, rf"\n[ \t]*{OPTIONS}|^{OPTIONS}\n|{OPTIONS}", "")
+    gone = pc.replace_substring_regex(texts.inputs, BETWEEN_BLANK_LINES, r"\1")
+    gone = pc.replace_substring_regex(gone, WITH_ITS_LINE, "")
     return replace(texts, inputs=pc.utf8_trim_whitespace(gone))
 
 
@@ -117,7 +75,7 @@ def _marker(kind: Marker, place: int) -> str:
         return str(place + 1)
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if kind == "capitals" else "abcdefghijklmnopqrstuvwxyz"
     over, rest = divmod(place, 26)
-    return (letters[over - 1] if over else "") + letters[rest]
+    return (_marker(kind, over - 1) if over else "") + letters[rest]
 
 
 def _lengths(lists: pa.Array) -> I64:
@@ -135,12 +93,3 @@ def _places(lengths: I64) -> I64:
 
 def _most(lengths: I64) -> int:
     return int(lengths.max()) if len(lengths) else 0
-
-
-def _second(parts: pa.Array) -> pa.Array:
-    """Return the second element of each list, null where there is only one."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    sliced = pc.list_slice(parts, 1, 2)
-    return pc.binary_join(sliced, pa.scalar("", pa.large_string()))

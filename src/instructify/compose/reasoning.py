@@ -9,15 +9,15 @@ import numpy as np
 
 from instructify.compose.texts import Texts, glued
 from instructify.compose.words import Words
-from instructify.metrics import cot_answer_accuracy, stated_answer
+from instructify.metrics import cot_answer_accuracy, states_answer
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Order = Literal["before", "after"]
 """Whether the reasoning stands before the answer or after it."""
-STATES = r"(?i)answers?(\s+is|\s+are|\s*[:=])|####|답(은|\s*[:=])"
-"""Finds reasoning that may state an answer of its own; `stated_answer` has the last word."""
+MAY_STATE = r"(?i)answer|####"
+"""Finds ASCII text that may state an answer of its own; `states_answer` has the last word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +36,13 @@ def reasoned(texts: Texts, order: Order, phrase: int, words: Words) -> Reasoned:
     assert texts.rationales is not None  # noqa: S101  (only templates with a rationale get here)
     forms, requests = phrases(order, words)
     form, request = forms[phrase % len(forms)], requests[phrase % len(requests)]
-    pieces: list[pa.Array | str] = []
-    start: pa.Array | None = None
-    stop: pa.Array | None = None
-    for piece in _pieces(form):
-        if piece == "{answer}":
-            start = pc.utf8_length(glued(*pieces)) if _columns(pieces) else sum(map(len, pieces))
-            pieces.append(texts.targets)
-            stop = pc.add(pc.cast(pc.utf8_length(texts.targets), "int32"), pc.cast(start, "int32"))
-        else:
-            pieces.append(_closed(texts.rationales) if piece == "{rationale}" else piece)
-    starts = pc.subtract(stop, pc.cast(pc.utf8_length(texts.targets), "int32"))
-    asked = replace(texts, inputs=glued(texts.inputs, "\n", request), targets=glued(*pieces))
-    return Reasoned(asked, starts, stop)
+    front, _, back = form.partition("{answer}")
+    answers = texts.targets
+    before, behind = _filled(front, texts), _without_second_stop(answers, _filled(back, texts))
+    starts = pc.cast(pc.utf8_length(before), "int32")
+    stops = pc.add(starts, pc.cast(pc.utf8_length(answers), "int32"))
+    asked = replace(texts, inputs=glued(texts.inputs, "\n", request), targets=glued(before, answers, behind))
+    return Reasoned(asked, starts, stops)
 
 
 def phrases(order: Order, words: Words) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -64,29 +58,30 @@ def mismatched(texts: Texts) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
 
     assert texts.rationales is not None  # noqa: S101
     found = np.zeros(len(texts), bool)
-    states = pc.match_substring_regex(texts.rationales, STATES).to_numpy(zero_copy_only=False)
-    for place in np.flatnonzero(states):
+    may = pc.or_(
+        pc.match_substring_regex(texts.rationales, MAY_STATE), pc.invert(pc.string_is_ascii(texts.rationales))
+    )
+    for place in np.flatnonzero(may.to_numpy(zero_copy_only=False)):
         rationale, target = texts.rationales[int(place)].as_py(), texts.targets[int(place)].as_py()
-        if stated_answer(rationale) != rationale.strip():
-            found[place] = not cot_answer_accuracy(rationale, target)
+        found[place] = states_answer(rationale) and not cot_answer_accuracy(rationale, target)
     return found
 
 
-def _pieces(form: str) -> list[str]:
-    """Return the form cut at what is to be filled in."""
-    pieces = [form]
-    for name in ("{rationale}", "{answer}"):
-        pieces = [part for piece in pieces for part in _around(piece, name) if part]
-    return pieces
+def _filled(form: str, texts: Texts) -> pa.Array:
+    """Return a part of a form with the rationales in it, as a column."""
+    import pyarrow.compute as pc
+
+    front, found, back = form.partition("{rationale}")
+    rationales = _closed(texts.rationales) if found else pc.utf8_slice_codeunits(texts.targets, 0, 0)
+    return glued(front, rationales, back)
 
 
-def _around(piece: str, name: str) -> tuple[str, str, str]:
-    front, found, behind = piece.partition(name)
-    return front, found, behind
+def _without_second_stop(answers: pa.Array, behind: pa.Array) -> pa.Array:
+    """Return what follows the answers, without its full stop where an answer ends its own sentence."""
+    import pyarrow.compute as pc
 
-
-def _columns(pieces: list[pa.Array | str]) -> bool:
-    return any(not isinstance(piece, str) for piece in pieces)
+    ends = pc.match_substring_regex(answers, r"[.!?。]$")
+    return pc.if_else(ends, pc.replace_substring_regex(behind, r"^\.", ""), behind)
 
 
 def _closed(rationales: pa.Array) -> pa.Array:

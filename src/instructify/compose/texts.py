@@ -65,7 +65,7 @@ def normalised(texts: pa.Array) -> pa.Array:
     import pyarrow.compute as pc
 
     lowered = pc.utf8_lower(pc.utf8_normalize(texts, form="NFKC"))
-    return pc.utf8_trim_whitespace(pc.replace_substring_regex(lowered, r"[\s\p{P}]+", " "))
+    return pc.replace_substring_regex(lowered, r"[\s\p{Z}\p{P}]+", "")
 
 
 def unmarked(inputs: pa.Array) -> pa.Array:

@@ -14,7 +14,7 @@ RENDER_VERSION = 1
 
 
 _OPTIONS = re.compile(r"\{[{%][^{}]*\|\s*options\b")
-_MARKING = re.compile(r"\{[{%][^{}]*\|\s*(options|fit)\b")
+_MARKING = re.compile(r"\b(options|fit)\b")  # a filter may also be named in a block or by map
 
 
 @dataclass(frozen=True, slots=True)
