@@ -21,12 +21,12 @@ class Lines:
 
     def __init__(self, every: float = EVERY) -> None:
         self._every = every
-        self._name = ""
+        self._name = self._note = ""
 
     def phase(self, name: str, total: int, unit: str) -> None:
         """Begin a phase."""
         self._finish()
-        self._name, self._total, self._unit = name, total, unit
+        self._name, self._total, self._unit, self._note = name, total, unit, ""
         self._done = self._kept = self._dropped = 0
         self._began = self._said = time.monotonic()
 
@@ -39,6 +39,10 @@ class Lines:
         if now - self._said >= self._every:
             self._said = now
             self._say(now)
+
+    def note(self, text: str) -> None:
+        """Say how things stand in the lines that follow."""
+        self._note = text
 
     def close(self) -> None:
         """Say how the last phase ended."""
@@ -54,6 +58,8 @@ class Lines:
         text = f"{self._name}: {self._done:,} of {self._total:,} {self._unit}"
         if self._kept or self._dropped:
             text += f", kept {self._kept:,}, dropped {self._dropped:,}"
+        if self._note:
+            text += f", {self._note}"
         if self._unit != "tasks" and self._done:
             text += f", {rate:,.0f} {self._unit}/s"
         if self._done < self._total and rate:
@@ -82,8 +88,14 @@ class Bars:
             return
         self._kept += kept
         self._dropped += dropped
-        counts = f"dropped {self._dropped:,}" if self._kept or self._dropped else ""
-        self._progress.update(self._task, advance=amount, counts=counts)
+        self._progress.update(self._task, advance=amount)
+        if self._kept or self._dropped:
+            self.note(f"dropped {self._dropped:,}")
+
+    def note(self, text: str) -> None:
+        """Show how things stand beside the bar."""
+        if self._task is not None:
+            self._progress.update(self._task, counts=text)
 
     def close(self) -> None:
         """Complete the last bar."""
@@ -101,6 +113,9 @@ class Silence:
         """Ignore."""
 
     def advance(self, amount: int, kept: int = 0, dropped: int = 0) -> None:
+        """Ignore."""
+
+    def note(self, text: str) -> None:
         """Ignore."""
 
 

@@ -1,0 +1,102 @@
+"""Run the whole experiment of a recipe: build if needed, fine-tune every seed, evaluate, report.
+
+    python scripts/finetune_eval.py recipes/tiny.yaml
+
+Each step is the command of that name, so that a run that was stopped goes on where it was; what is finished
+is not done again. On a CPU the seeds are trained at the same time, each with one thread: that gives the same
+bits on any number of cores, and small models gain little from a second thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from instructify.finetune import run_folder
+from instructify.recipe.load import LoadedRecipe, load_recipe
+from instructify.recipe.models import recipe_data, resolve
+
+AFTER_THE_BUILD = {"model", "finetune", "evaluate", "run", "description"}
+
+
+def main() -> int:
+    """Run every step and say how long each took; returns the exit code of the first that fails."""
+    parser = argparse.ArgumentParser(description="Build if needed, fine-tune, evaluate and report a recipe.")
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("--build", type=Path, help="folder of the build; by default the recipe's")
+    parser.add_argument("--run", type=Path, help="folder of the experiment; by default the recipe's")
+    parser.add_argument(
+        "--device", default="auto", help="cpu, cuda and so on; auto takes a GPU if there is one"
+    )
+    parser.add_argument(
+        "--jobs", type=int, help="seeds trained at the same time; by default all on a CPU, one on a GPU"
+    )
+    options = parser.parse_args()
+    loaded = load_recipe(options.recipe)
+    build = options.build or resolve(loaded.recipe.output.dir, loaded.base)
+    run = run_folder(loaded, options.run)
+    recipe, folders = str(options.recipe), ["--build", str(build), "--run", str(run)]
+    device = ["--device", options.device]
+    train = [
+        ["finetune", recipe, *folders, *device, "--threads", "1", "--seed", str(seed)]
+        for seed in loaded.recipe.finetune.seeds
+    ]
+    steps = [
+        ("build", [["build", recipe, "--out", str(build)]] if is_stale(loaded, build) else []),
+        ("finetune", train),
+        ("evaluate", [["evaluate", recipe, *folders, *device]]),
+        ("report", [["report", str(run), "--build", str(build)]]),
+    ]
+    jobs = options.jobs or (1 if on_gpu(options.device) else len(train))
+    took = []
+    for name, commands in steps:
+        began = time.monotonic()
+        with ThreadPoolExecutor(jobs) as pool:
+            code = max(pool.map(call, commands), default=0)
+        if code:
+            return code
+        took.append(f"{name} {time.monotonic() - began:.0f} s")
+    print("== " + ", ".join(took))
+    print(f"== the report is {run / 'report.html'}")
+    return 0
+
+
+def call(arguments: Sequence[str]) -> int:
+    """Run a command, print its lines as they come, and return its exit code."""
+    print(f"== instructify {' '.join(arguments)}", flush=True)
+    command = [sys.executable, "-m", "instructify", *arguments]
+    output: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8"}
+    with subprocess.Popen(command, **output) as process:
+        for line in process.stdout or ():
+            print(line, end="", flush=True)
+    return process.returncode
+
+
+def on_gpu(device: str) -> bool:
+    """Return whether training will run on a GPU."""
+    if device != "auto":
+        return device != "cpu"
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def is_stale(loaded: LoadedRecipe, build: Path) -> bool:
+    """Return whether there is no build of the recipe's present data sections."""
+    try:
+        built = json.loads((build / "manifest.json").read_text(encoding="utf-8"))["recipe"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
+    wanted = recipe_data(loaded.recipe)
+    return any(built.get(key) != value for key, value in wanted.items() if key not in AFTER_THE_BUILD)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,294 @@
+"""One training run for each seed: from a published build and a base model to a folder of its own."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from instructify.errors import InstructifyError, Problem
+from instructify.finetune.card import card_text
+from instructify.finetune.data import Examples, Texts, encode, read_texts
+from instructify.finetune.log import MetricsFile, trackers
+from instructify.finetune.loop import Trained, Watcher, deterministic, train
+from instructify.finetune.save import save_tuned
+from instructify.keys import hexdigest
+from instructify.publish.files import io_errors, remove, write_bytes
+from instructify.publish.lock import exclusive
+from instructify.recipe.load import LoadedRecipe
+from instructify.recipe.models import resolve
+from instructify.recipe.training import Finetune
+from instructify.seq2seq import Seq2Seq, load_seq2seq, model_folder, quiet, require_train_extra
+
+RUN_JSON = "run.json"
+PACKAGES = ("instructify", "torch", "transformers", "peft", "tokenizers", "numpy")
+# what may change between a checkpoint and going on from it, because it decides no weight
+_FREE = {"seeds", "checkpoint_every", "keep_checkpoints", "log_every", "log_to"}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where and on what to train; `device` is auto, or one that PyTorch knows, as cpu or cuda:0."""
+
+    build: Path
+    run: Path
+    device: str = "auto"
+    threads: int = 1
+    restart: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A finished run: its folder, what run.json says, and whether it was finished before."""
+
+    folder: Path
+    record: Mapping[str, Any]
+    before: bool
+
+
+def run_folder(loaded: LoadedRecipe, run: Path | None) -> Path:
+    """Return the folder of an experiment: the one given, the recipe's, or runs/<name> beside the recipe."""
+    if run is not None:
+        return run.absolute()
+    return resolve(loaded.recipe.run.dir or f"runs/{loaded.recipe.name}", loaded.base)
+
+
+def seed_folder(run: Path, seed: int) -> Path:
+    """Return the folder of one seed's training run."""
+    return run / "finetune" / f"seed-{seed}"
+
+
+def finetune(loaded: LoadedRecipe, seed: int, settings: Settings, watcher: Watcher) -> Finished:
+    """Train one seed, from its last checkpoint if there is one, and leave adapter, metrics and run.json.
+
+    A run that is finished already, with the same settings, data and base model, is left as it is.
+
+    Raises:
+        InstructifyError: a package, the build or the model is missing, the folder holds another run, or the
+            training fails.
+    """
+    require_train_extra()
+    folder = seed_folder(settings.run, seed)
+    with io_errors(folder, "make"):
+        folder.mkdir(parents=True, exist_ok=True)
+    with exclusive(folder.with_name(f".{folder.name}.lock"), folder), deterministic(settings.threads):
+        if settings.restart:
+            with io_errors(folder, "remove"):
+                remove(folder)
+                folder.mkdir()
+        return _finetune(loaded, seed, settings, folder, watcher)
+
+
+def _finetune(
+    loaded: LoadedRecipe, seed: int, settings: Settings, folder: Path, watcher: Watcher
+) -> Finished:
+    recipe = loaded.recipe
+    section, device = recipe.finetune, _device(settings.device)
+    mixed = section.method == "full" and recipe.model.dtype == "bfloat16"
+    choice = recipe.model.model_copy(update={"dtype": "float32"}) if mixed else recipe.model
+    texts = read_texts(settings.build)
+    base = load_seq2seq(choice, loaded.base, device=device)
+    described = _described(loaded, seed, base, texts)
+    identity = hexdigest("finetune", json.dumps(_deciding(described), sort_keys=True))
+    before = _finished(folder, identity)
+    if before is not None:
+        return Finished(folder, before, True)
+    examples = encode(texts, base.tokenizer, section, seed, encoder_eos=recipe.evaluate.encoder_eos)
+    model = prepare(base.model, section, seed)
+    trained = _train(model, examples, base, loaded, seed, folder, identity, mixed, watcher)
+    record = {
+        **described,
+        **_outcome(model, examples, trained, device, settings.threads),
+        "identity": identity,
+        "complete": True,
+    }
+    source, _ = model_folder(recipe.model, loaded.base)
+    save_tuned(model, recipe.model, source, card_text(recipe.name, record), folder / "adapter")
+    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    write_bytes(folder, folder / RUN_JSON, text.encode())
+    with io_errors(folder, "tidy"):
+        remove(folder / "tmp")
+        if not section.keep_checkpoints:
+            remove(folder / "checkpoints")
+    return Finished(folder, record, False)
+
+
+def prepare(model: Any, section: Finetune, seed: int) -> Any:
+    """Return the model with what is trained of it set: adapters, initialised by the seed, or every weight."""
+    import torch
+
+    torch.manual_seed(seed)
+    if section.gradient_checkpointing:
+        with quiet():
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    if section.method == "full":
+        return model.requires_grad_(True)
+    if section.gradient_checkpointing:
+        model.enable_input_require_grads()
+    return _with_adapters(model, section)
+
+
+def _with_adapters(model: Any, section: Finetune) -> Any:
+    from peft import LoraConfig, TaskType, get_peft_model
+
+    config = LoraConfig(
+        task_type=TaskType.SEQ_2_SEQ_LM,
+        r=section.r,
+        lora_alpha=section.alpha,
+        lora_dropout=section.dropout,
+        target_modules=section.targets,
+    )
+    try:
+        with quiet():
+            return get_peft_model(model, config)
+    except ValueError as error:
+        import torch
+
+        layers = {
+            name.rpartition(".")[2] for name, m in model.named_modules() if isinstance(m, torch.nn.Linear)
+        }
+        raise InstructifyError(
+            Problem(
+                f"no layer of the model has a name of {section.targets}",
+                "finetune.targets",
+                f"all-linear, or some of {', '.join(sorted(layers))}",
+            )
+        ) from error
+
+
+def _train(
+    model: Any,
+    examples: Examples,
+    base: Seq2Seq,
+    loaded: LoadedRecipe,
+    seed: int,
+    folder: Path,
+    identity: str,
+    mixed: bool,
+    watcher: Watcher,
+) -> Trained:
+    section = loaded.recipe.finetune
+    metrics = MetricsFile(folder / "metrics.jsonl")
+    with trackers(section.log_to, folder, loaded.recipe.name, folder.name) as others:
+
+        def log(line: dict[str, Any]) -> None:
+            metrics.write(line)
+            for other in others:
+                other(line)
+
+        return train(
+            model,
+            examples,
+            section,
+            seed,
+            pad_id=base.tokenizer.pad_token_id,
+            mixed=mixed,
+            checkpoints=folder / "checkpoints",
+            identity=identity,
+            log=log,
+            resumed=metrics.keep_until,
+            watcher=watcher,
+        )
+
+
+def _described(loaded: LoadedRecipe, seed: int, base: Seq2Seq, texts: Texts) -> dict[str, Any]:
+    recipe = loaded.recipe
+    return {
+        "recipe": recipe.name,
+        "recipe_sha256": loaded.text_sha256,
+        "seed": seed,
+        "model": {
+            **recipe.model.model_dump(mode="json"),
+            "commit": base.revision,
+            "model_hash": base.model_hash,
+            "tokenizer_hash": base.tokenizer_hash,
+        },
+        "finetune": recipe.finetune.model_dump(mode="json"),
+        "evaluate": recipe.evaluate.model_dump(mode="json"),
+        "data": {
+            "build": texts.build,
+            "content_hash": texts.content_hash,
+            "manifest_sha256": texts.manifest_sha256,
+            "examples": len(texts.inputs),
+        },
+    }
+
+
+def _deciding(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a run's description that decides its weights."""
+    model = described["model"]
+    return {
+        "seed": described["seed"],
+        "finetune": {key: value for key, value in described["finetune"].items() if key not in _FREE},
+        "encoder_eos": described["evaluate"]["encoder_eos"],
+        "model": [model["dtype"], model["model_hash"], model["tokenizer_hash"]],
+        "data": described["data"]["content_hash"],
+    }
+
+
+def _outcome(model: Any, examples: Examples, trained: Trained, device: str, threads: int) -> dict[str, Any]:
+    counts = [(p.numel(), p.requires_grad) for p in model.parameters()]
+    return {
+        "parameters": {"trainable": sum(n for n, on in counts if on), "all": sum(n for n, _ in counts)},
+        "steps": trained.steps,
+        "examples_seen": trained.examples,
+        "loss": trained.loss,
+        "seconds": round(trained.seconds, 3),
+        "examples_per_second": round(trained.examples / max(trained.seconds, 1e-9), 2),
+        "peak_memory_bytes": _peak_memory(device),
+        "device": device,
+        "threads": threads,
+        "versions": {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in PACKAGES},
+        },
+        "too_long": examples.too_long,
+        "dropped": examples.dropped,
+    }
+
+
+def _finished(folder: Path, identity: str) -> Mapping[str, Any] | None:
+    """Return run.json of a finished run; raises InstructifyError if it was another run's."""
+    path = folder / RUN_JSON
+    if not path.is_file():
+        return None
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        same = record["identity"] == identity and record["complete"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InstructifyError(Problem("cannot be read", str(path), "--restart to train anew")) from error
+    if not same:
+        raise InstructifyError(
+            Problem(
+                "the folder holds a run with other settings, data or base model",
+                str(folder),
+                "--restart to train anew, or another --run folder",
+            )
+        )
+    return record
+
+
+def _device(name: str) -> str:
+    import torch
+
+    # cuBLAS needs this before its first use, to be deterministic
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return name
+
+
+def _peak_memory(device: str) -> int:
+    """Return the most memory held, in bytes: of the accelerator, or of this process."""
+    import torch
+
+    if device.startswith("cuda"):
+        return int(torch.cuda.max_memory_allocated(device))
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

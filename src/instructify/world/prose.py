@@ -1,0 +1,166 @@
+"""Plain text of the offline world, for the pretraining of the tiny model: no prompts, no labels.
+
+Every document stands for a row of a training split, or for facts that all splits share; no document is made
+from a row of a validation or test split. What a tiny model could not know otherwise is said as prose: what
+follows from what, what a pronoun means, which sense a word has, who has the thing in the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from instructify.keys import Key
+from instructify.world.asking import claims
+from instructify.world.catalogue import WORLD
+from instructify.world.draws import Draws, down, up
+from instructify.world.facts import FACTS, PEOPLE, RELATIONS, VILLAGES
+from instructify.world.meaning import SENSES
+from instructify.world.table import dirty_rows, make_rows
+
+Row = Mapping[str, Any]
+Writer = Callable[[Draws, Row], str]
+
+
+def prose(seed: int, rows: int) -> Iterator[str]:
+    """Yield plain-text documents: `rows` of each dataset of WRITERS, and as many again of each of KNOWLEDGE.
+
+    Dirty rows are left out, so there are a few less.
+    """
+    for name, write in WRITERS.items():
+        dataset, key = WORLD[name], Key.of("prose", seed, name)
+        dirty = dirty_rows(dataset, "train", rows)
+        for number, row in enumerate(make_rows(dataset, "train", rows)):
+            if number not in dirty:
+                yield write(Draws(key, number), row)
+    for name, say in KNOWLEDGE.items():
+        key = Key.of("prose", seed, name)
+        for number in range(rows):
+            yield say(Draws(key, number))
+
+
+def _inside(sentence: str) -> str:
+    return sentence if sentence.startswith(PEOPLE + VILLAGES) else down(sentence)
+
+
+def _text(d: Draws, row: Row) -> str:
+    return str(row["text"])
+
+
+def _news(d: Draws, row: Row) -> str:
+    return f"{row['title']}. {row['text']}"
+
+
+def _report(d: Draws, row: Row) -> str:
+    return f"{row['title']}. {row['document']}"
+
+
+def _note(d: Draws, row: Row) -> str:
+    return f"{row['title']}. {row['context']}"
+
+
+def _record(d: Draws, row: Row) -> str:
+    return " ".join(row["references"])
+
+
+def _sum(d: Draws, row: Row) -> str:
+    return f"{row['question']} {row['rationale']}"
+
+
+def _chat(d: Draws, row: Row) -> str:
+    return " ".join([*row["turns"], row["reply"]])
+
+
+def _story(d: Draws, row: Row) -> str:
+    right, question = row["options"][row["label"]], row["question"]
+    if question.startswith("Who"):  # Who has the lamp in the end?
+        return f"{row['story']} {question.replace('Who', f'In the end {right}', 1)[: -len(' in the end?')]}."
+    thing = question.removeprefix("Where is ").removesuffix(" in the end?")
+    return f"{row['story']} In the end {thing} is {right}."
+
+
+def _paraphrase(d: Draws, row: Row) -> str:
+    if row["label"] == 0:
+        return f"{row['sentence1']} It is another matter that {_inside(row['sentence2'])}"
+    return f"{row['sentence1']} In other words, {_inside(row['sentence2'])}"
+
+
+_FOLLOWS = ("So we know that", "It follows that", "Hence")
+_OPEN = ("We do not know whether", "Maybe")
+_WRONG = ("It cannot be that", "It would be a lie that")
+_UNFOUNDED = ("It does not follow that", "We have no reason to say that")
+
+
+def _inference(d: Draws, row: Row, starts: tuple[tuple[str, ...], ...]) -> str:
+    return f"{row['premise']} {d.pick(starts[row['label']])} {_inside(row['hypothesis'])}"
+
+
+def _pronoun(d: Draws, row: Row) -> str:
+    text, pronoun = row["text"], row["pronoun"]
+    meant = row["option1"] if row["answer"] == "1" else row["option2"]
+    clause = text[text.rindex(f" {pronoun} ") + len(pronoun) + 2 :]
+    return f"{text} {up(meant)} {clause}"
+
+
+def _cause(d: Draws, row: Row) -> str:
+    right = row["choice2"] if row["label"] else row["choice1"]
+    cause, effect = (right, row["premise"]) if row["question"] == "cause" else (row["premise"], right)
+    links = ("That is why", "And then", "For that reason")
+    return f"{cause} {d.pick(links)} {_inside(effect)}"
+
+
+WRITERS: Mapping[str, Writer] = {
+    "reviews": _text,
+    "inn_reviews": _text,
+    "news": _news,
+    "reports": _report,
+    "notes": _note,
+    "records": _record,
+    "sums": _sum,
+    "chats": _chat,
+    "story_choice": _story,
+    "same_meaning": _paraphrase,
+    "entail3": lambda d, row: _inference(d, row, (_FOLLOWS, _OPEN, _WRONG)),
+    "entail2": lambda d, row: _inference(d, row, (_FOLLOWS, _UNFOUNDED)),
+    "pronouns": _pronoun,
+    "because": _cause,
+}
+
+
+def _facts(d: Draws) -> str:
+    """Return some facts about one subject, or one relation of several subjects, some as an answer."""
+    if d.chance(50):
+        _, subject = d.pick(FACTS)
+        known = [relation for relation in RELATIONS if subject in relation.facts]
+        pairs = [(relation, subject) for relation in d.shuffled(known)]
+    else:
+        relation = d.pick(RELATIONS)
+        pairs = [(relation, subject) for subject in d.sample(list(relation.facts), 4)]
+    said = [
+        f"{d.pick(relation.questions).format(s=subject)} {relation.say(subject)}"
+        if d.chance(35)
+        else relation.say(subject)
+        for relation, subject in pairs
+    ]
+    return " ".join(said)
+
+
+def _claims(d: Draws) -> str:
+    """Return a claim and its reason, the claim taken back where it is wrong."""
+    made = claims(d)
+    if made["answer"]:
+        return f"{made['claim']} {made['reason']}"
+    return f"It is wrong that {_inside(made['claim'])} {made['reason']}"
+
+
+def _senses(d: Draws) -> str:
+    """Return sentences with one word, each with the sense of it."""
+    word = d.pick(tuple(SENSES))
+    said = []
+    for _ in range(2):
+        gloss, forms = d.pick(SENSES[word])
+        said.append(f"{d.pick(forms).format(p=d.pick(PEOPLE), v=d.pick(VILLAGES))} Here {word} is {gloss}.")
+    return " ".join(said)
+
+
+KNOWLEDGE: Mapping[str, Callable[[Draws], str]] = {"facts": _facts, "claims": _claims, "senses": _senses}
