@@ -18,7 +18,8 @@ class Progress:
 
     The first `made` places have been rendered. `counts` says how many of them fell for which reason, and
     `fallen` where they lay, as arrays; where the quota takes every row nobody asks where, and `fallen` stays
-    empty. What is kept is always the first `quota` surviving places, however many more were rendered.
+    empty. What is kept is always the first `quota` surviving places, however many more were rendered. Where
+    rows may be repeated, the order goes on for `epochs` times the rows, each epoch in an order of its own.
     """
 
     task: str
@@ -26,14 +27,20 @@ class Progress:
     role: Role
     rows: int
     quota: int
+    epochs: int = 1
     made: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     fallen: dict[str, list[I64]] = field(default_factory=dict)
 
     @property
+    def places(self) -> int:
+        """Length of the order."""
+        return self.rows * self.epochs
+
+    @property
     def takes_everything(self) -> bool:
-        """Whether no row can be left over."""
-        return self.quota >= self.rows
+        """Whether no place can be left over."""
+        return self.quota >= self.places
 
     def add(self, dropped: Mapping[str, int | Sequence[int]]) -> None:
         """Take in what one shard dropped: places by reason, or counts where the quota takes every row."""
@@ -46,18 +53,20 @@ class Progress:
                     self.fallen.setdefault(reason, []).append(np.array(places, np.int64))
 
     def next_window(self) -> tuple[int, int] | None:
-        """Return the next places [low, high) to render; None when the quota is full or the rows used up.
+        """Return the next places [low, high) to render; None when the quota is full or the order used up.
 
-        After a shortfall it asks for what is missing at the keep rate so far, and a tenth more.
+        After a shortfall it asks for what is missing at the keep rate so far, and a tenth more. No window
+        reaches beyond its epoch.
         """
         if not self.made:
             return (0, min(self.quota, self.rows)) if self.quota else None
         kept = self.made - self.counts.total()
-        if kept >= self.quota or self.made == self.rows:
+        if kept >= self.quota or self.made == self.places:
             return None
         missing = self.quota - kept
         step = -(-missing * self.made * 11 // (kept * 10)) + 64 if kept else self.made * 4
-        return self.made, min(self.rows, self.made + step)
+        end = (self.made // self.rows + 1) * self.rows
+        return self.made, min(end, self.made + step)
 
     def cut(self) -> int:
         """Return the number of places after which the quota is full, or all that were made."""
@@ -77,7 +86,9 @@ class Progress:
             counts = Counter({r: sum(int((part < end).sum()) for part in p) for r, p in self.fallen.items()})
         dropped = Counter({reason: count for reason, count in counts.items() if count})
         kept = end - dropped.total()
-        ledger = Ledger(self.task, self.template, self.role, self.rows, self.quota, end, kept, dropped)
+        ledger = Ledger(
+            self.task, self.template, self.role, self.rows, self.quota, end, kept, dropped, self.epochs
+        )
         ledger.check()
         return ledger
 

@@ -16,15 +16,17 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from instructify.build.composing import Part
-from instructify.build.gate import GateTask, LeakCount, problems, run_gate
+from instructify.build.gate import GateTask, LeakCount, problems, related, run_gate
 from instructify.build.plan import Plan, PlannedTask
 from instructify.compose.composition import taken_of
 from instructify.errors import InstructifyError
 from instructify.keys import I64
+from instructify.origins import Identity
 from instructify.overlap.ngrams import NgramIndex, Ngrams, template_ngrams
 from instructify.overlap.postings import Postings
 from instructify.publish.stage import Stage
 from instructify.runners import Runner
+from instructify.types import Role
 
 if TYPE_CHECKING:
     from instructify.build.make import Shard
@@ -64,14 +66,27 @@ def find_leaks(plan: Plan, runner: Runner, stage: Stage, seen: Any) -> Leaks:
     settings = plan.recipe.leaks
     held_out = [_gate_task(task) for task in plan.tasks if task.role == "held_out"]
     train = [_gate_task(task) for task in plan.tasks if task.role == "train"]
+    excluded = _left_out(plan)
     if not _looks(plan):
-        return Leaks()
+        return Leaks(excluded)
     stage.staging.mkdir(parents=True, exist_ok=True)
     result = run_gate(train, held_out, settings, runner, stage.staging, seen)
     found = problems(result, train, settings)
     if found:
         raise InstructifyError(*found)
-    return Leaks(result.dropped, result.counts)
+    return Leaks({**result.dropped, **excluded}, result.counts)
+
+
+def _left_out(plan: Plan) -> dict[str, Mapping[str, I64]]:
+    """Return all rows of the training tasks that are held-out ones by what is known of the datasets."""
+    sides: dict[Role, dict[str, Identity]] = {"train": {}, "held_out": {}}
+    for task in plan.tasks:
+        sides[task.role][task.name] = task.identity
+    reasons = related(sides["train"], sides["held_out"], plan.recipe.leaks)[0]
+    sources = {task.name: task.source for task in plan.tasks}
+    return {
+        name: {reason: np.arange(sources[name].start, sources[name].stop)} for name, reason in reasons.items()
+    }
 
 
 def gate_rows(plan: Plan) -> int:

@@ -49,7 +49,8 @@ SAMPLED = 16
 class Window:
     """The places [low, high) of one template's keyed row order that a shard is to render.
 
-    `ids` are the keys of example ids, one for each of `variants`.
+    `ids` are the keys of example ids, one for each of `variants`. Where rows may be repeated, the order has
+    `epochs` times as many places as there are rows, and the window lies within the `epoch`-th of these.
     """
 
     template: Template
@@ -59,13 +60,20 @@ class Window:
     ids: tuple[Key, ...]
     low: int
     high: int
+    epoch: int = 0
+    epochs: int = 1
+
+    def is_whole(self, rows: int) -> bool:
+        """Tell whether these are all the places that there are, so that no order matters."""
+        return self.low == 0 and self.high == rows * self.epochs
 
     @property
     def parts(self) -> tuple[str, ...]:
         """All that decides what becomes of the rows."""
         variants = (variant.model_dump_json() for variant in self.variants)
         keys = (self.rows, self.draws, *self.ids)
-        return (self.template.hash, *variants, *map(str, keys), str(self.low), str(self.high))
+        numbers = (self.low, self.high, self.epoch, self.epochs)
+        return (self.template.hash, *variants, *map(str, keys), *map(str, numbers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +304,7 @@ def _composed(task: ShardTask, window: Window, rows: Rows, places: I64, batch: R
 
 def _fallen(window: Window, total: int, dropped: dict[str, list[int]]) -> dict[str, int | list[int]]:
     """Return the places that fell, by reason; only their number where the window takes every row."""
-    if window.low == 0 and window.high == total:
+    if window.is_whole(total):
         return {reason: len(rows) for reason, rows in dropped.items()}
     return dict(dropped)
 
@@ -340,8 +348,8 @@ def _chosen(window: Window, rows: I64, total: int) -> tuple[I64, I64]:
 
     Where a template takes every row in one variant there is no order to keep, and a row's place is its own.
     """
-    if window.low == 0 and window.high == total and len(window.variants) == 1:
+    if window.is_whole(total) and len(window.variants) == 1:
         return np.arange(len(rows)), rows
-    places = positions(window.rows, total, rows)
+    places = positions(window.rows, total, rows) + window.epoch * total
     indices = np.flatnonzero((places >= window.low) & (places < window.high))
     return indices, places[indices]

@@ -79,7 +79,7 @@ def build(
             emitted = _emit(plan, stage, made, ledgers, runner, watcher)
         records = [record for part in PARTS for shard in emitted[part] for record in shard.records]
         contents = {part: _content_hash(emitted[part]) for part in PARTS if emitted[part]}
-        document = manifest_document(loaded, plan, ledgers, contents, leaks, tokens, code_version())
+        document = manifest_document(loaded, plan, ledgers, contents, records, leaks, tokens, code_version())
         text = card_text(plan, ledgers, records, document)
         card = stage.write(f"out/{CARD_NAME}", lambda file: _write_text(file, text), {})
         for task in plan.tasks:

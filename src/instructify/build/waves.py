@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,11 +10,13 @@ from instructify.build.composing import PoolFile
 from instructify.build.decide import Progress
 from instructify.build.leaks import Leaks, NgramFiles, write_ngrams
 from instructify.build.make import Shard, ShardTask, Window, make_shards, shard_ranges
-from instructify.build.plan import Plan
+from instructify.build.plan import Plan, PlannedTask
 from instructify.build.pools import write_pools
 from instructify.keys import Key
 from instructify.publish.stage import Stage
+from instructify.recipe.variants import Variant
 from instructify.runners import Runner
+from instructify.templates import Template
 from instructify.types import Role
 
 Windows = dict[tuple[str, str], tuple[int, int]]
@@ -47,7 +49,9 @@ def make_all(plan: Plan, stage: Stage, runner: Runner, watcher: Watcher, code: s
     """
     made = Made(
         {
-            (task.name, template.name): Progress(task.name, template.name, task.role, task.source.rows, quota)
+            (task.name, template.name): Progress(
+                task.name, template.name, task.role, task.source.rows, quota, task.epochs
+            )
             for task in plan.tasks
             for template, quota in zip(task.templates, task.quotas, strict=True)
         },
@@ -119,22 +123,14 @@ def _shard_tasks(given: _Given, windows: Windows) -> list[ShardTask]:
     plan = given.plan
     tasks = []
     for task in plan.tasks:
-        seed = plan.recipe.seed
         wanted = tuple(
-            Window(
-                template,
-                variants,
-                task.row_key(template, seed),
-                task.draw_key(template, seed),
-                tuple(task.id_key(template, variant.name) for variant in variants),
-                *windows[task.name, template.name],
-            )
+            _window(task, template, variants, plan.recipe.seed, windows[task.name, template.name])
             for template, variants in zip(task.templates, task.variants, strict=True)
             if (task.name, template.name) in windows
         )
         if not wanted:
             continue
-        order = Key.of("order", seed)
+        order = Key.of("order", plan.recipe.seed)
         tasks += [
             ShardTask(
                 given.stage.staging,
@@ -154,3 +150,22 @@ def _shard_tasks(given: _Given, windows: Windows) -> list[ShardTask]:
             for start, stop in shard_ranges(task.source, task.columns, len(wanted))
         ]
     return tasks
+
+
+def _window(
+    task: PlannedTask, template: Template, variants: Sequence[Variant], seed: int, places: tuple[int, int]
+) -> Window:
+    """Return the window of some places, which lie in one epoch."""
+    low, high = places
+    epoch = low // task.source.rows
+    return Window(
+        template,
+        tuple(variants),
+        task.row_key(template, seed, epoch),
+        task.draw_key(template, seed, epoch),
+        tuple(task.id_key(template, variant.name, epoch) for variant in variants),
+        low,
+        high,
+        epoch,
+        task.epochs,
+    )

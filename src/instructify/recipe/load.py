@@ -50,6 +50,8 @@ NAME_PATTERN = r"^[\w][\w.\-]*(/[\w][\w.\-]*)*$"
 # pattern of a field -> its meaning in words
 PATTERNS: Mapping[str, str] = {
     NAME_PATTERN: "a name of letters, digits, _ . and -, with / between its parts",
+    r"^[\w][\w.\-]*$": "a name of letters, digits, _ . and -",
+    r"^[a-z][a-z0-9_]*$": "a name of small letters, digits and _, a letter first",
 }
 
 

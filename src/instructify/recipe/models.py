@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     NonNegativeInt,
     PositiveInt,
@@ -16,16 +14,15 @@ from pydantic import (
 )
 
 from instructify.errors import InstructifyError, Problem
+from instructify.recipe.leaks import LeakGate
+from instructify.recipe.mixture import Mixture
+from instructify.recipe.strict import Strict
+from instructify.recipe.training import Evaluate, Finetune, ModelSection, Run
+from instructify.recipe.variants import ZERO_SHOT, Tokens, Variant
 
 Name = Annotated[str, Field(pattern=r"^[\w][\w.\-]*(/[\w][\w.\-]*)*$", max_length=200)]
 Cast = Literal["string", "int64", "float64", "bool"]
 SPLIT = re.compile(r"^(?P<name>[\w.\-]+)(\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\])?$")
-
-
-class Strict(BaseModel):
-    """Base of every recipe section: frozen, unknown keys refused, no silent conversions."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Columns(Strict):
@@ -154,25 +151,6 @@ class TaskEntry(Strict):
         return self.name or (f"{self.dataset}/{self.subset}" if self.subset else self.dataset)
 
 
-class Mixture(Strict):
-    """How many examples of what."""
-
-    size: PositiveInt | None = Field(
-        default=None,
-        description="Training examples in all, shared among tasks in proportion to their capped sizes; "
-        "by default everything that the caps allow.",
-    )
-    cap_per_dataset: PositiveInt | None = Field(
-        default=None, description="Most training examples of one dataset, shared evenly among its templates."
-    )
-    cap_per_template: PositiveInt | None = Field(
-        default=None, description="Most training examples of one template."
-    )
-    eval_cap_per_template: PositiveInt | None = Field(
-        default=None, description="Most evaluation examples of one template of a held-out task."
-    )
-
-
 class Output(Strict):
     """Where the build goes and in which shapes."""
 
@@ -224,9 +202,38 @@ class Recipe(Strict):
         default=[], description="Task clusters kept out of training and rendered for evaluation."
     )
     mixture: Mixture = Field(default=Mixture(), description="Sizes and caps.")
+    variants: list[Variant] = Field(
+        default=[ZERO_SHOT],
+        min_length=1,
+        description="How training examples are composed, each variant with its share.",
+    )
+    eval_variants: list[Variant] = Field(
+        default=[ZERO_SHOT],
+        min_length=1,
+        description="How the examples of held-out tasks are composed.",
+    )
+    tokens: Tokens | None = Field(
+        default=None, description="The token budget; without it nothing is cut or counted."
+    )
+    leaks: LeakGate = Field(
+        default=LeakGate(), description="What is done about training text that stands in held-out tasks."
+    )
     checks: Checks = Field(default=Checks(), description="Limits on what may be dropped.")
     output: Output = Field(description="Where the build goes.")
     tasks: list[TaskEntry] = Field(min_length=1, description="The datasets to render.")
+    model: ModelSection = Field(default=ModelSection(), description="The base model.")
+    finetune: Finetune = Field(default=Finetune(), description="How the base model is fine-tuned.")
+    evaluate: Evaluate = Field(default=Evaluate(), description="How held-out tasks are scored.")
+    run: Run = Field(default=Run(), description="Where an experiment goes.")
+
+    @field_validator("variants", "eval_variants")
+    @classmethod
+    def _variant_names_are_unique(cls, variants: list[Variant]) -> list[Variant]:
+        names = [variant.name for variant in variants]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"variants must have different names; given twice: {', '.join(twice)}")
+        return variants
 
     @field_validator("tasks")
     @classmethod

@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
-from instructify.compose.layouts import LAYOUTS
-from instructify.compose.options import STYLES
+from instructify.compose.styles import LAYOUTS, STYLES
 from instructify.errors import nearest
 from instructify.recipe.strict import Strict
 

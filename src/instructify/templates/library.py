@@ -28,6 +28,8 @@ class TaskInfo:
     licence: str | None = None
     language: str = "en"
     description: str = ""
+    aliases: tuple[str, ...] = ()
+    origin: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,14 @@ class TemplateLibrary:
         for collection in self.collections:
             facts = collection.task_file(dataset)
             if facts is not None:
-                return TaskInfo(facts.cluster, facts.licence, facts.language, facts.description)
+                return TaskInfo(
+                    facts.cluster,
+                    facts.licence,
+                    facts.language,
+                    facts.description,
+                    tuple(facts.aliases),
+                    tuple(facts.origin),
+                )
         return TaskInfo()
 
     def parts(self, folder: str) -> tuple[str, str | None]:

@@ -46,6 +46,8 @@ class TaskFile(BaseModel):
     licence: str | None = None
     language: str = "en"
     label_names: dict[str, list[str]] = {}
+    aliases: list[str] = []
+    origin: list[str] = []
     description: str = ""
 
     @property

@@ -1,0 +1,114 @@
+"""Roles: what is held out, and what of it would reach training under another name."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from instructify.build.drafts import Draft
+from instructify.build.gate import related
+from instructify.errors import InstructifyError, Problem, nearest
+from instructify.recipe.models import DiskSource, FilesSource, HubSource, Recipe, WorldSource, resolve
+from instructify.sources.found import find_files
+from instructify.sources.splits import split_name
+from instructify.sources.stamps import stamp_of
+from instructify.types import Stamp
+
+
+def role_problems(recipe: Recipe, drafts: Sequence[Draft], base: Path) -> list[Problem]:
+    """Return what is wrong with the clusters that a recipe holds out; paths of sources start from `base`."""
+    clusters = sorted({draft.cluster for draft in drafts})
+    problems = [
+        Problem(f"held_out: no task is in the cluster {name!r}", nearest=nearest(name, clusters))
+        for name in recipe.held_out
+        if name not in clusters
+    ]
+    folded = {name.casefold(): name for name in recipe.held_out}
+    problems += [
+        Problem(f"the cluster {name!r} is held out only under the name {folded[name.casefold()]!r}; use one")
+        for name in clusters
+        if name.casefold() in folded and name not in recipe.held_out
+    ]
+    problems += _shared(drafts, base)
+    train = {draft.entry.task: draft.identity for draft in drafts if draft.role == "train"}
+    held_out = {draft.entry.task: draft.identity for draft in drafts if draft.role == "held_out"}
+    problems += related(train, held_out, recipe.leaks)[1]
+    if all(draft.role == "held_out" for draft in drafts):
+        problems.append(Problem("every task is held out, so nothing is left to train on"))
+    return problems
+
+
+def _shared(drafts: Sequence[Draft], base: Path) -> Iterator[Problem]:
+    """Yield a problem for each training task that reads what a held-out task reads."""
+    train = [draft for draft in drafts if draft.role == "train"]
+    held_out = [draft for draft in drafts if draft.role == "held_out"]
+    if not train or not held_out:
+        return
+    names = {draft.entry.task: _names(draft, base) for draft in drafts}
+    files = {draft.entry.task: _files(draft, base) for draft in drafts}
+    for one in train:
+        for other in held_out:
+            a, b = one.entry.task, other.entry.task
+            shared = sorted(names[a] & names[b]) + _same_file(files[a], files[b])[:1]
+            if shared:
+                what = f"{a} is trained on and {b} is held out, but both are {', '.join(shared)}"
+                yield Problem(what, expected="both in one task cluster, or one of them left out")
+
+
+def _names(draft: Draft, base: Path) -> set[str]:
+    """Return the names by which a task's data may be recognised."""
+    entry, spec = draft.entry, draft.spec
+    found = {f"the dataset {entry.dataset}" + (f"/{entry.subset}" if entry.subset else "")}
+    found.add(f"the rows {draft.source.fingerprint[:16]}")
+    if isinstance(spec, WorldSource):
+        found.add(f"the dataset world/{spec.name}")
+    elif isinstance(spec, DiskSource):
+        found.add(f"read from {resolve(spec.path, base)}")
+    elif isinstance(spec, HubSource):
+        found.add(f"the hub dataset {spec.path}" + (f"/{spec.config}" if spec.config else ""))
+    return found
+
+
+def _files(draft: Draft, base: Path) -> dict[Path, int]:
+    """Return the files of a task's training and evaluation splits, links followed, with their sizes.
+
+    A task is kept out with both of its splits, so both are asked for; the one that it does not read need not
+    exist.
+    """
+    spec, entry = draft.spec, draft.entry
+    found: dict[Path, int] = {}
+    if isinstance(spec, FilesSource):
+        for split in {split_name(entry.split), split_name(entry.eval_split)}:
+            with contextlib.suppress(InstructifyError):
+                found |= {path.resolve(): path.stat().st_size for path in find_files(spec, split, base).paths}
+    elif isinstance(spec, DiskSource):
+        folder = resolve(spec.path, base)
+        found |= {path.resolve(): path.stat().st_size for path in folder.rglob("*.arrow")}
+    return found
+
+
+def _same_file(ones: dict[Path, int], others: dict[Path, int]) -> list[str]:
+    """Return what two tasks both read: the same file by any name, or a copy of it."""
+    same = [f"read from {path}" for path in sorted(ones.keys() & others.keys())]
+    sizes = set(ones.values()) & set(others.values())
+    if same or not sizes:
+        return same
+    copies = {_digest(path, stamp_of(path)): path for path, size in others.items() if size in sizes}
+    alike = [
+        (path, copies.get(_digest(path, stamp_of(path))))
+        for path, size in sorted(ones.items())
+        if size in sizes
+    ]
+    return [f"the same bytes, {path} and {copy}" for path, copy in alike if copy is not None]
+
+
+@lru_cache(maxsize=1024)  # by stamp too, so that a file that has changed is read again
+def _digest(path: Path, stamp: Stamp) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError as error:
+        raise InstructifyError(Problem(f"cannot be read: {error.strerror or error}", str(path))) from None
