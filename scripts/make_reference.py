@@ -75,7 +75,7 @@ def _sections(path: str, node: Schema, definitions: Schema) -> Iterator[tuple[st
             source = _follow(branch, definitions)
             kind = source["properties"]["kind"]["const"]
             yield from _sections(f"{below}{KIND}{kind}", source, definitions)
-        if "properties" in (inner := _follow(value, definitions)):
+        if "properties" in (inner := _follow(value, definitions)) and inner is not node:
             yield from _sections(below, inner, definitions)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -37,29 +38,83 @@ def _refused(folder: Path, tasks: list[dict[str, object]], **fields: object) -> 
     return "\n".join(found)
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"cluster": "other", "name": "again", "split": "validation"}, "the dataset own"),
-        (
-            {"cluster": "other", "name": "again", "dataset": "copy", "templates": {"dataset": "own"}},
-            "templates of own",
-        ),
-    ],
-)
-def test_what_is_held_out_cannot_be_trained_on_under_another_name(
-    tmp_path: Path, change: dict[str, object], said: str
+def test_what_is_held_out_cannot_be_trained_on_under_another_task_name(tmp_path: Path) -> None:
+    held = _folder(tmp_path)
+    again = {**held, "cluster": "other", "name": "again", "split": "validation"}
+    complaint = _refused(tmp_path, [held, again], held_out=["held"])
+    assert "again is trained on and own is held out" in complaint
+    assert "the dataset own" in complaint
+
+
+def _by_pattern(folder: Path) -> str:
+    return "own-{split}.parquet"
+
+
+def _by_name(folder: Path) -> str:
+    return str(folder / "own-train.parquet")
+
+
+def _by_way_round(folder: Path) -> str:
+    return "../" + folder.name + "/./own-validation.parquet"
+
+
+def _by_link(folder: Path) -> str:
+    (folder / "linked.parquet").symlink_to("own-train.parquet")
+    return "linked.parquet"
+
+
+def _by_linked_folder(folder: Path) -> str:
+    (folder / "elsewhere").symlink_to(folder, target_is_directory=True)
+    return "elsewhere/own-t*.parquet"
+
+
+def _by_copy(folder: Path) -> str:
+    (folder / "copied.parquet").write_bytes((folder / "own-validation.parquet").read_bytes())
+    return "copied.parquet"
+
+
+SPELLINGS = {
+    _by_pattern: "read from",
+    _by_name: "read from",
+    _by_way_round: "read from",
+    _by_link: "read from",
+    _by_linked_folder: "read from",
+    _by_copy: "the same bytes",
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS, ids=lambda spelling: spelling.__name__)
+@pytest.mark.parametrize("columns", [{}, {"rename": {"text": "said"}}, {"cast": {"label": "string"}}])
+def test_files_of_a_held_out_task_are_known_by_any_name_and_with_any_column_options(
+    tmp_path: Path, spelling: Callable[[Path], str], columns: dict[str, object]
 ) -> None:
     held = _folder(tmp_path)
-    complaint = _refused(tmp_path, [held, {**held, **change}], held_out=["held"])
-    assert "own is held out" in complaint
-    assert said in complaint
+    template = TEMPLATE.replace("text", "said") if "rename" in columns else TEMPLATE
+    template = template.replace("[label]", "[label | int]") if "cast" in columns else template
+    copy = {**_folder(tmp_path, "copy", template), "cluster": "other"}
+    copy["source"] = {"kind": "files", "path": spelling(tmp_path), **columns}
+    complaint = _refused(tmp_path, [held, copy], held_out=["held"])
+    assert "copy is trained on and own is held out" in complaint
+    assert SPELLINGS[spelling] in complaint
 
 
-def test_a_copy_that_reads_the_same_files_is_recognised(tmp_path: Path) -> None:
+def test_a_data_root_and_a_pattern_name_the_same_file(tmp_path: Path) -> None:
     held = _folder(tmp_path)
-    copy = {**_folder(tmp_path, "copy"), "cluster": "other", "source": held["source"]}
-    assert "read from own-{split}.parquet" in _refused(tmp_path, [held, copy], held_out=["held"])
+    copy = {**_folder(tmp_path, "copy"), "cluster": "other"}
+    copy["source"] = {"kind": "files", "path": "{data_root}/own-train.parquet"}
+    complaint = _refused(tmp_path, [held, copy], held_out=["held"], data_root=".")
+    assert "copy is trained on and own is held out" in complaint
+
+
+def test_tasks_with_the_same_templates_and_other_rows_are_no_copies(tmp_path: Path) -> None:
+    held = _folder(tmp_path)
+    other = {**_folder(tmp_path, "other"), "cluster": "other", "templates": {"dataset": "own"}}
+    rows = [{"text": f"quite another matter, number {n}", "label": n % 2} for n in range(20)]
+    for split in ("train", "validation"):
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / f"other-{split}.parquet")
+    path = recipe(tmp_path, [held, other], template_sources=["templates"], held_out=["held"])
+    said = json.loads(succeed("plan", path, "--json"))
+    assert (said["train"], said["eval"]) == (20, 20)
 
 
 def test_a_cluster_that_differs_by_case_alone_is_no_other_cluster(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from build_kit import COMMAND, cli, environment, fail, promptsource_file, recipe, rows_file, succeed, template
-from instructify.build.plan import default_source
-from instructify.cli import previewing
+from instructify.build.drafts import default_source
+from instructify.preview.target import Wanted, _improvised, find
 from instructify.recipe.models import HubSource
 from instructify.templates import promptsource
 
@@ -89,7 +89,7 @@ def test_a_template_is_found_by_its_very_name(tmp_path: Path) -> None:
 def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stand in for an installed promptsource."""
     root = tmp_path / "theirs"
-    for name in ("super_glue/rte", "craffel/openai_lambada", "imdb"):
+    for name in ("super_glue/axb", "Zaid/coqa_expanded", "yelp_polarity"):
         promptsource_file(root / name, {"one": ("{{ text }} ||| a", None)})
     monkeypatch.setattr(promptsource, "installed_root", lambda: root)
     return root
@@ -98,20 +98,20 @@ def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("target", "path", "config"),
     [
-        ("super_glue/rte", "super_glue", "rte"),
-        ("craffel/openai_lambada", "craffel/openai_lambada", None),
-        ("imdb", "imdb", None),
+        ("super_glue/axb", "super_glue", "axb"),
+        ("Zaid/coqa_expanded", "Zaid/coqa_expanded", None),
+        ("yelp_polarity", "yelp_polarity", None),
     ],
 )
 def test_preview_asks_the_hub_for_dataset_and_configuration(
     target: str, path: str, config: str | None, theirs: Path
 ) -> None:
-    (entry,) = previewing._improvised(target, "*", None, "train", 0).recipe.tasks
+    (entry,) = _improvised(Wanted(target)).recipe.tasks
     assert default_source(entry, None) == HubSource(kind="hub", path=path, config=config)
     assert (entry.task, entry.templates.dataset) == (target, target)
 
 
-@pytest.mark.parametrize("target", ["super_glue/rte", "craffel/openai_lambada"])
+@pytest.mark.parametrize("target", ["super_glue/axb", "Zaid/coqa_expanded"])
 def test_preview_finds_a_subset_in_the_data_root_and_takes_a_file(
     target: str, theirs: Path, tmp_path: Path
 ) -> None:
@@ -119,7 +119,7 @@ def test_preview_finds_a_subset_in_the_data_root_and_takes_a_file(
     place.parent.mkdir(parents=True)
     pq.write_table(pa.table({"text": ["b"]}), place)
     for data, root in ((None, tmp_path / "data"), (str(place), None)):
-        _, (task,) = previewing._planned(target, "*", "*", data, "train", 0, root, tmp_path / "work")
+        (task,) = find(Wanted(target, data=data, data_root=root), tmp_path / "work").tasks
         assert (task.name, task.source.rows) == (target, 1)
 
 
@@ -141,7 +141,7 @@ def test_templates_stats_gives_numbers_by_dataset_and_in_all(tmp_path: Path) -> 
     template(tmp_path / "own/e/f", "one", "{{ x }} ||| y", languages=["ko"])
     (tmp_path / "own/d/task.yaml").write_text("dataset: d\ncluster: nli\n", "utf-8")
     found = json.loads(succeed("templates", "stats", "--from", "own", "--json", cwd=tmp_path))
-    assert found["datasets"]["d"] == {
+    known = {
         "templates": 2,
         "task": 1,
         "inverted": 1,
@@ -152,6 +152,7 @@ def test_templates_stats_gives_numbers_by_dataset_and_in_all(tmp_path: Path) -> 
         "distinct_2": 0.5,
         "authors": ["me"],
     }
+    assert found["datasets"]["d"] == found["datasets"]["d"] | known
     total = found["total"]
     assert (total["datasets"], total["clusters"], total["templates"]) == (2, ["nli"], 3)
     assert total["languages"] == ["en", "ko"]

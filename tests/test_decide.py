@@ -19,8 +19,8 @@ worlds = st.integers(0, 400).flatmap(
 )
 
 
-def progress(rows, quota):
-    return Progress("task", "template", "train", rows, quota)
+def progress(rows, quota, epochs=1):
+    return Progress("task", "template", "train", rows, quota, epochs)
 
 
 def fell(fate, low, high):
@@ -32,14 +32,15 @@ def fell(fate, low, high):
     return dropped
 
 
-def play(rows, quota, fate):
+def play(rows, quota, fate, epochs=1):
     """Run waves to their end and return the progress and the number of waves."""
-    made = progress(rows, quota)
+    made = progress(rows, quota, epochs)
     waves = 0
     while (window := made.next_window()) is not None:
         low, high = window
         assert low == made.made
-        assert low < high <= rows
+        assert low < high <= rows * epochs
+        assert low // rows == (high - 1) // rows, "a window lies in one epoch"
         made.add(fell(fate, low, high))
         made.made = high
         waves += 1
@@ -88,6 +89,26 @@ def test_rendering_more_than_needed_changes_nothing(world, more):
     eager.made = min(rows, made.made + more)
     eager.add(fell(fate, 0, eager.made))
     assert eager.ledger() == made.ledger()
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.integers(1, 60),
+    st.integers(1, 4),
+    st.integers(0, 260),
+    st.sets(st.integers(0, 240)),
+)
+def test_epochs_are_one_long_order_that_is_used_from_its_beginning(rows, epochs, quota, falls):
+    places = rows * epochs
+    fate = {place: "unlabelled" for place in falls if place < places}
+    made, _ = play(rows, quota, fate, epochs)
+    ledger = made.ledger()
+    kept = [place for place in range(made.cut()) if place not in fate]
+    assert kept == first_survivors(places, quota, fate)
+    assert ledger.kept == len(kept)
+    assert ledger.seen == ledger.kept + ledger.dropped.total() <= places
+    assert ledger.kept == quota or ledger.seen == places
+    assert (ledger.rows, ledger.epochs) == (rows, epochs)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.99, 1.0])

@@ -47,7 +47,8 @@ def cli(*arguments: str, cwd: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("name", "runs"), [("README.md", 7), ("docs/templates.md", 3), ("docs/builds.md", 1)]
+    ("name", "runs"),
+    [("README.md", 7), ("docs/templates.md", 3), ("docs/builds.md", 1), ("docs/variants.md", 2)],
 )
 def test_what_a_document_shows_is_what_its_commands_print(name: str, runs: int, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "recipes", tmp_path / "recipes")

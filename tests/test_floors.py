@@ -10,10 +10,23 @@ ROOT = Path(instructify.__file__).parent
 
 FLOORS = {
     0: ("errors", "keys", "types"),
-    1: ("recipe", "templates", "render", "checks", "mix"),
+    1: (
+        "recipe",
+        "templates",
+        "render",
+        "compose",
+        "checks",
+        "mix",
+        "overlap",
+        "origins",
+        "metrics",
+        "stats",
+        "seen",
+        "lint",
+    ),
     2: ("world",),
-    3: ("sources", "writers", "runners", "publish"),
-    4: ("build", "card", "manifest"),
+    3: ("sources", "writers", "runners", "publish", "seq2seq"),
+    4: ("build", "card", "manifest", "finetune", "evaluate", "export", "report", "lint_run", "preview"),
     5: ("cli", "doctor", "__main__"),
 }
 """Every module or package directly under instructify, on its floor; a newcomer has to be given one."""
@@ -25,9 +38,17 @@ UPWARD: set[tuple[str, str]] = set()
 
 DOORS = {
     "datasets": {"sources.hub"},
-    "torch": set(),
-    "transformers": set(),
-    "peft": set(),
+    "torch": {
+        "evaluate.generate",
+        "evaluate.rank",
+        "evaluate.run",
+        "seq2seq",
+        "finetune.checkpoint",
+        "finetune.loop",
+        "finetune.run",
+    },
+    "transformers": {"seq2seq"},
+    "peft": {"seq2seq", "finetune.run"},
     "ray": set(),
 }
 """Heavy packages, and the only modules that may import each (inside a function)."""

@@ -21,7 +21,7 @@ from instructify.recipe.load import load_recipe
 from instructify.render.compiled import BatchTemplate, Rows
 from instructify.render.filters import OWN
 from instructify.templates import open_library
-from instructify.templates.stats import static_prompt
+from instructify.templates.wording import static_prompt
 
 DATA = ROOT.parent / "shared" / "data"
 needs_data = [

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from instructify.errors import InstructifyError
 from instructify.recipe import yaml
 from instructify.recipe.load import PATTERNS, load_recipe, validate
+from instructify.recipe.mixture import Mixture
 from instructify.recipe.models import Recipe
 from instructify.recipe.starter import starter_recipe
 from instructify.world import WORLD
@@ -62,13 +63,12 @@ def test_yes_is_text_and_so_may_name_a_dataset():
     assert check(MINIMAL.replace("dataset: a", "dataset: Yes")).tasks[0].dataset == "Yes"
 
 
+KEYS, MIXTURE_KEYS = ", ".join(Recipe.model_fields), ", ".join(Mixture.model_fields)
 # a line added to MINIMAL (it becomes line 5), and the only complaint about it
 SINGLE = {
-    "mixure: {size: 1}": "r:5: mixure: unknown key; expected one of name, description, seed, data_root, "
-    "template_sources, promptsource_truncate, held_out, mixture, checks, output, tasks; "
-    "did you mean 'mixture'?",
-    "mixture: {siez: 1}": "r:5: mixture.siez: unknown key; expected one of size, cap_per_dataset, "
-    "cap_per_template, eval_cap_per_template; did you mean 'size'?",
+    "mixure: {size: 1}": f"r:5: mixure: unknown key; expected one of {KEYS}; did you mean 'mixture'?",
+    "mixture: {siez: 1}": f"r:5: mixture.siez: unknown key; expected one of {MIXTURE_KEYS}; "
+    "did you mean 'size'?",
     "mixture: {size: many}": "r:5: mixture.size: got the text 'many'; expected a whole number",
     "mixture: {size: 1.0}": "r:5: mixture.size: got the number 1.0; expected a whole number",
     "mixture: {size: true}": "r:5: mixture.size: got true; expected a whole number",

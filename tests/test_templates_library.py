@@ -15,7 +15,8 @@ from instructify.templates import Template, matches, open_library
 from instructify.templates.library import builtin_root
 from instructify.templates.ours import parse_template, read_task_file
 from instructify.templates.promptsource import parts
-from instructify.templates.stats import bigrams, static_prompt, template_stats
+from instructify.templates.stats import template_stats
+from instructify.templates.wording import bigrams, static_prompt
 
 
 def complaints(action: Any, *arguments: Any) -> list[str]:

@@ -488,3 +488,26 @@ def test_targets_are_never_cut_on_race_and_imdb_at_128_tokens(tmp_path: Path) ->
         assert len(t5.encode(row["inputs"]).ids) <= 128
         assert len(t5.encode(row["targets"]).ids) <= 128
     assert sum(row["cut"] > 0 for row in found.values()) > 500
+
+
+BARE = ('{{ dict(*[["a"]]) }}', "A poem.", '{% macro f(x) %}{{ x }}{% endmacro %}{{ f(*["x"]) }}')
+
+
+@pytest.mark.parametrize("body", BARE)
+def test_a_template_that_reads_no_column_builds_or_drops_its_rows(tmp_path: Path, body: str) -> None:
+    build_kit.rows_file(tmp_path / "rows.jsonl", [{"text": f"row {number}"} for number in range(8)])
+    build_kit.template(tmp_path / "templates" / "plain", "bare", f"{body}\n|||\nThe same for all.")
+    source = {"kind": "files", "path": "rows.jsonl"}
+    task = {"dataset": "plain", "cluster": "c", "licence": "CC0-1.0", "source": source}
+    for name, variant in (("plain", {"name": "zero_shot"}), ("few", {"name": "few", "shots": 2})):
+        path = build_kit.recipe(
+            tmp_path, [task], name, template_sources=["templates"], variants=[variant], output={"dir": name}
+        )
+        done = build_kit.cli("build", path)
+        assert "Traceback" not in done.stderr + done.stdout
+        assert "INSTRUCTIFY_DEBUG" not in done.stderr
+        if done.returncode == 0:
+            ledger = build_kit.ledgers(tmp_path / name)["plain", "bare"]
+            assert ledger["in"] == ledger["kept"] + sum(ledger["dropped"].values()) == 8
+        else:
+            assert "every row was dropped" in done.stderr

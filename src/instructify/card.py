@@ -37,6 +37,8 @@ def card_text(
         plan.recipe.description.strip(),
         _overview(plan, ledgers, document),
         "## Tasks\n\n" + _task_table(plan.tasks, ledgers),
+        _mixture(document),
+        _variants(document),
         _drops(ledgers),
         _leaks(document),
         _tokens(plan, document),
@@ -114,6 +116,32 @@ def _task_table(tasks: Sequence[PlannedTask], ledgers: Sequence[Ledger]) -> str:
             f"| {_cell(task.licence or 'unknown')} |"
         )
     return "\n".join(rows)
+
+
+def _mixture(document: Mapping[str, Any]) -> str:
+    """Return what tasks were due by their weights, where some got less or, of what others left, more."""
+    changed = [task for task in document["mixture"] if task["quota"] != task["due"]]
+    if not changed:
+        return ""
+    head = "## Mixture\n\nTasks whose quota is not what they are due, because they or others offer less."
+    rows = [
+        f"| {_cell(task['task'])} | {task['due']:,} | {task['offered']:,} | {task['quota']:,} |"
+        for task in changed
+    ]
+    return f"{head}\n\n| task | due | offered | quota |\n|---|--:|--:|--:|\n" + "\n".join(rows)
+
+
+def _variants(document: Mapping[str, Any]) -> str:
+    """Return planned and kept examples by variant, where there are several."""
+    planned: Counter[str] = Counter()
+    kept: Counter[str] = Counter()
+    for count in document["variants"]:
+        planned[count["variant"]] += count["planned"]
+        kept[count["variant"]] += count["kept"]
+    if len(planned) < 2:
+        return ""
+    rows = [f"| {name} | {planned[name]:,} | {kept[name]:,} |" for name in planned]
+    return "## Variants\n\n| variant | planned | kept |\n|---|--:|--:|\n" + "\n".join(rows)
 
 
 def _drops(ledgers: Sequence[Ledger]) -> str:

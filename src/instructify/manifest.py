@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
+from instructify.build.actual import variant_counts
 from instructify.build.gate import LeakCount
 from instructify.build.leaks import Leaks
 from instructify.build.plan import Plan, PlannedTask
 from instructify.build.tokens import TaskTokens
 from instructify.keys import hexdigest
+from instructify.publish.files import FileRecord
 from instructify.recipe.load import LoadedRecipe
 from instructify.recipe.models import recipe_data
 from instructify.types import Ledger, Part
@@ -24,6 +27,7 @@ def manifest_document(
     plan: Plan,
     ledgers: Sequence[Ledger],
     contents: Mapping[Part, str],
+    records: Sequence[FileRecord],
     leaks: Leaks,
     tokens: Sequence[TaskTokens],
     code: str,
@@ -42,6 +46,16 @@ def manifest_document(
             for part, digest in sorted(contents.items())
         },
         "tasks": [_task(task) for task in plan.tasks],
+        "mixture": [
+            {
+                "task": name,
+                "due": due,
+                "offered": plan.mixture.offered[name],
+                "quota": plan.mixture.given(name),
+            }
+            for name, due in plan.mixture.due.items()
+        ],
+        "variants": [asdict(count) for count in variant_counts(plan, records)],
         "ledgers": [ledger.as_json() for ledger in ledgers],
         "leaks": [_leak(count) for count in leaks.counts],
         "tokens": [task.as_json() for task in tokens],

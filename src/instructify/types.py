@@ -107,7 +107,7 @@ class Ledger:
 
     `seen` rows were rendered and counted: `seen = kept + sum(dropped.values())`. `rows` is the size of the
     source slice; `rows - seen` were never needed, because the quota was full. `quota` is what the plan
-    asked for; kept < quota means the source ran out of rows.
+    asked for; kept < quota means the source ran out of rows. A row may be rendered `epochs` times.
     """
 
     task: str
@@ -118,10 +118,11 @@ class Ledger:
     seen: int = 0
     kept: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
+    epochs: int = 1
 
     def check(self) -> None:
         """Raise AssertionError unless every seen row is accounted for."""
-        if self.seen != self.kept + self.dropped.total() or self.seen > self.rows:
+        if self.seen != self.kept + self.dropped.total() or self.seen > self.rows * self.epochs:
             raise AssertionError(f"the ledger of {self.task} / {self.template} does not add up: {self}")
 
     def as_json(self) -> dict[str, Any]:
@@ -131,6 +132,7 @@ class Ledger:
             "template": self.template,
             "role": self.role,
             "rows": self.rows,
+            "epochs": self.epochs,
             "quota": self.quota,
             "in": self.seen,
             "kept": self.kept,

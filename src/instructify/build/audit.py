@@ -10,6 +10,7 @@ from instructify.checks import check
 from instructify.errors import InstructifyError, Problem, RowError
 from instructify.keys import I64, Key
 from instructify.render.compiled import BatchTemplate, RenderedBatch, Rows
+from instructify.render.compiled.rows import rows_at
 
 RATE = 1_024
 """One row in so many is audited, and the first of every batch."""
@@ -17,13 +18,11 @@ RATE = 1_024
 
 def audit(template: BatchTemplate, rows: Rows, key: Key, batch: RenderedBatch) -> int:
     """Return the number of rows compared; raises InstructifyError naming the first that differs."""
-    import pyarrow as pa
-
     if template.refusal is not None:
         return 0
     chosen = np.flatnonzero(key.draws(rows.numbers, 1 << 32) % np.uint64(RATE) == 0)
     chosen = np.unique(np.append(chosen, 0)) if len(rows) else chosen
-    values = rows.table.take(pa.array(chosen)).to_pylist()
+    values = rows_at(rows.table, chosen).to_pylist()
     fallen = {row: reason for reason, dropped in batch.dropped.items() for row in dropped}
     places = _places(batch.kept, chosen)
     for row, value in zip(chosen.tolist(), values, strict=True):

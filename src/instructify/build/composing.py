@@ -21,7 +21,7 @@ from instructify.errors import InstructifyError, Problem
 from instructify.keys import I64, Key
 from instructify.recipe.variants import Variant
 from instructify.render.compiled import BatchTemplate, RenderedBatch, Rows
-from instructify.render.compiled.rows import holds, is_string, rows_that_hold
+from instructify.render.compiled.rows import bare_rows, holds, is_string, rows_that_hold
 from instructify.templates import Template
 
 if TYPE_CHECKING:
@@ -114,9 +114,8 @@ class _Longest:
 def _read_by(template: Template, rows: Rows) -> Rows:
     """Return the rows with the columns that the template reads, whatever its neighbours read."""
     variables = compiled(template).reference.variables
-    return Rows(
-        rows.table.select([name for name in rows.table.column_names if name in variables]), rows.numbers
-    )
+    names = [name for name in rows.table.column_names if name in variables]
+    return Rows(rows.table.select(names) if names else bare_rows(len(rows)), rows.numbers)
 
 
 def _reserved(rows: Rows) -> Any:
@@ -189,6 +188,8 @@ def _row_texts(rows: Rows) -> pa.Array:
     columns += [pa.array(map(repr, array.to_pylist()), pa.large_string()) for array in nested]
     if not columns:
         columns = [pc.fill_null(array.cast(pa.large_string()), "") for array in arrays]
+    if not columns:
+        return pa.array([""] * len(rows), pa.large_string())
     pieces: list[pa.Array | str] = []
     for column in columns:
         pieces += [column, "\n"]
@@ -218,7 +219,8 @@ def _pool(template: Template, draws: Key, pool: PoolFile) -> tuple[Texts, pa.Arr
     except (OSError, pa.ArrowException) as error:
         raise InstructifyError(Problem(f"the exemplars cannot be read: {error}", str(pool.path))) from error
     last = table.num_columns - 1
-    rows = Rows(table.select(range(last)), table.column(last).to_numpy().astype(np.int64))
+    values = table.select(range(last)) if last else bare_rows(table.num_rows)
+    rows = Rows(values, table.column(last).to_numpy().astype(np.int64))
     batch = compiled(template).render(rows, draws)
     rows = _read_by(template, rows)
     texts = _texts(rows, batch)

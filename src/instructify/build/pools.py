@@ -52,6 +52,8 @@ def _rows(task: PlannedTask, seed: int, leaks: Leaks) -> pa.Table:
     if task.role == "train":
         for rows in leaks.excluded.get(task.name, {}).values():
             numbers = numbers[~np.isin(numbers, rows)]
+    if not task.columns:
+        return pa.table({ROW: numbers})
     tables = [read_rows(source, row, row + 1, task.columns) for row in numbers.tolist()]
     table = pa.concat_tables([read_rows(source, source.start, source.start, task.columns), *tables])
     return table.append_column(ROW, pa.array(numbers)).combine_chunks()

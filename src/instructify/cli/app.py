@@ -6,7 +6,17 @@ from typing import Annotated
 
 import typer
 
-from instructify.cli import building, previewing, setup, templating
+from instructify.cli import (
+    building,
+    evaluating,
+    linting,
+    planning,
+    previewing,
+    reporting,
+    setup,
+    templating,
+    training,
+)
 
 app = typer.Typer(
     name="instructify",
@@ -35,10 +45,15 @@ def _options(
 
 
 app.command("init")(setup.init)
-app.command("plan")(building.plan)
+app.command("plan")(planning.plan)
 app.command("build")(building.build)
 app.command("verify")(building.verify)
+app.command("finetune")(training.finetune)
+app.command("lint")(linting.lint)
 app.command("preview")(previewing.preview)
+app.command("evaluate")(evaluating.evaluate)
+app.command("report")(reporting.report)
+app.add_typer(evaluating.export, name="export")
 app.add_typer(templating.app, name="templates")
 app.command("schema")(setup.schema)
 app.command("doctor")(setup.doctor)

@@ -1,10 +1,10 @@
-"""`plan`, `build` and `verify`."""
+"""`build` and `verify`."""
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,8 +14,11 @@ from instructify.cli import show
 from instructify.cli.progress import watching
 
 if TYPE_CHECKING:
-    from instructify.build import BuildResult, Plan
+    from instructify.build import BuildResult
     from instructify.types import Ledger
+
+DIFFERENCES = 30
+"""Lines of planned against kept that are shown."""
 
 RecipePath = Annotated[
     Path, typer.Argument(help="The recipe, a YAML file.", show_default=False, readable=False)
@@ -29,40 +32,6 @@ OutDir = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
-
-
-def plan(recipe: RecipePath, data_root: DataRoot = None, json: Json = False) -> None:
-    """Show exactly what a recipe will build, before rendering it.
-
-    Example: instructify plan recipes/quickstart.yaml
-    """
-    from instructify.build import make_plan
-    from instructify.recipe.load import load_recipe
-
-    loaded = load_recipe(recipe)
-    with tempfile.TemporaryDirectory() as work:
-        made = make_plan(loaded, Path(work), data_root)
-    if json:
-        show.as_json(_plan_data(made))
-        return
-    rows = [
-        (
-            task.name,
-            task.cluster,
-            task.role.replace("_", " "),
-            task.split,
-            f"{task.source.rows:,}",
-            str(len(task.templates)),
-            f"{sum(task.quotas):,}",
-        )
-        for task in made.tasks
-    ]
-    columns = ("task", "cluster", "role", "split", "rows>", "templates>", "examples>")
-    show.table(f"plan of {made.recipe.name}", columns, rows)
-    show.line(f"train {made.examples('train'):,} examples, eval {made.examples('held_out'):,} examples")
-    show.line("before rows are dropped that a template cannot use; the build replaces those where it can")
-    for note in made.notes:
-        show.line(f"note: {note}")
 
 
 def build(
@@ -139,28 +108,9 @@ def verify(
     show.line(f"ok: {report.files:,} files, {report.bytes:,} bytes, all as the manifest says")
 
 
-def _plan_data(made: Plan) -> dict[str, Any]:
-    return {
-        "name": made.recipe.name,
-        "train": made.examples("train"),
-        "eval": made.examples("held_out"),
-        "tasks": [
-            {
-                "task": task.name,
-                "cluster": task.cluster,
-                "role": task.role,
-                "split": task.split,
-                "rows": task.source.rows,
-                "fingerprint": task.source.fingerprint,
-                "quotas": {t.name: quota for t, quota in zip(task.templates, task.quotas, strict=True)},
-            }
-            for task in made.tasks
-        ],
-        "notes": list(made.notes),
-    }
-
-
 def _build_data(result: BuildResult) -> dict[str, Any]:
+    from instructify.build.actual import variant_counts
+
     return {
         "out": str(result.out),
         "content_hash": result.content_hash,
@@ -169,6 +119,7 @@ def _build_data(result: BuildResult) -> dict[str, Any]:
             for part, role in (("train", "train"), ("eval", "held_out"))
         },
         "ledgers": [ledger.as_json() for ledger in result.ledgers],
+        "variants": [asdict(count) for count in variant_counts(result.plan, result.records)],
         "files": [record.path.removeprefix("out/") for record in result.records],
         "notes": list(result.plan.notes),
     }
@@ -190,6 +141,7 @@ def _show_build(result: BuildResult) -> None:
         missing = sum(ledger.quota - ledger.kept for ledger in short)
         count = f"{len(short)} of {len(result.ledgers)} templates"
         show.line(f"{count} ran out of rows, {missing:,} examples short")
+    _show_differences(result)
     empty = [ledger for ledger in result.ledgers if ledger.quota and not ledger.kept]
     for ledger in empty[:10]:
         show.line(f"note: {ledger.task} / {ledger.template} kept nothing")
@@ -200,6 +152,22 @@ def _show_build(result: BuildResult) -> None:
     show.line(f"content hash {result.content_hash}")
     show.line(f"published {result.out}")
     show.line(f"next: instructify verify {result.out}")
+
+
+def _show_differences(result: BuildResult) -> None:
+    """Show where a task has other than the planned examples in a variant."""
+    from instructify.build.actual import variant_counts
+
+    rows = [
+        (count.task, count.variant, f"{count.planned:,}", f"{count.kept:,}")
+        for count in variant_counts(result.plan, result.records)
+        if count.kept != count.planned
+    ]
+    if rows:
+        columns = ("task", "variant", "planned>", "kept>")
+        show.table("planned and kept, where they differ", columns, rows[:DIFFERENCES])
+    if len(rows) > DIFFERENCES:
+        show.line(f"and {len(rows) - DIFFERENCES} more, in manifest.json")
 
 
 def _ledger_row(name: str, ledgers: list[Ledger]) -> tuple[str, ...]:

@@ -1,10 +1,8 @@
-"""`preview`: what templates make of real rows, in the terminal."""
+"""`preview`: what templates make of real rows, in the terminal and as a page."""
 
 from __future__ import annotations
 
-import errno
 import tempfile
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,11 +12,7 @@ from instructify.cli import show
 from instructify.cli.building import DataRoot, Json
 
 if TYPE_CHECKING:
-    from instructify.build import PlannedTask
-    from instructify.build.sample import Sampled
-    from instructify.recipe.load import LoadedRecipe
-
-TARGETS = "a template file, a folder of one dataset's templates, a dataset name, or a recipe"
+    from instructify.preview import Bench, Card, Sheet
 
 
 def preview(
@@ -31,6 +25,13 @@ def preview(
     ],
     template: Annotated[str, typer.Option("--template", "-t", help="Glob pattern of template names.")] = "*",
     task: Annotated[str, typer.Option(help="Glob pattern of task names, for a recipe.")] = "*",
+    variant: Annotated[
+        str | None,
+        typer.Option(
+            help="Glob pattern of variants: the recipe's; or zero_shot, few_shot, options_hidden, by_marker, "
+            "reason_first, answer_first.",
+        ),
+    ] = None,
     data: Annotated[
         str | None, typer.Option(help="File, folder or glob of rows; {split} stands for the split's name.")
     ] = None,
@@ -42,6 +43,27 @@ def preview(
     seed: Annotated[
         int, typer.Option(min=0, max=2**63 - 1, help="Seed of the draws, unless the target is a recipe.")
     ] = 0,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(
+            help="A tokenizer.json, a folder with one, or a model of the hub: counts and cuts tokens."
+        ),
+    ] = None,
+    max_input: Annotated[
+        int | None, typer.Option(min=1, help="Most tokens of a prompt; 512 unless a recipe says otherwise.")
+    ] = None,
+    max_target: Annotated[
+        int | None, typer.Option(min=1, help="Most tokens of a target; 256 unless a recipe says otherwise.")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="Template file to compare with, instead of git's HEAD.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write one page for review here, instead of showing rows.")
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show a template again whenever it is saved.")
+    ] = False,
     data_root: DataRoot = None,
     json: Json = False,
 ) -> None:
@@ -51,236 +73,98 @@ def preview(
 
     Example: instructify preview world/reviews -n 2
     """
-    from instructify.build.sample import first_rows, sample
+    if json and (html is not None or watch):
+        raise typer.BadParameter("is for one preview in the terminal", param_hint="--json")
+    from instructify.preview import Wanted, find, open_bench, sheets
 
+    wanted = Wanted(
+        target, template, task, variant, data, split, seed, data_root, tokenizer, max_input, max_target
+    )
     with tempfile.TemporaryDirectory() as work:
-        loaded, tasks = _planned(target, template, task, data, split, seed, data_root, Path(work))
-        found: list[tuple[PlannedTask, Sampled]] = []
-        for one in tasks:
-            numbers = _checked_rows(one, row) if row else first_rows(one, loaded.recipe.seed, rows)
-            found += [(one, item) for item in sample(one, loaded.recipe.seed, numbers)]
-    if json:
-        show.as_json([_data(one, item) for one, item in found])
-    else:
-        _show(found)
-    if all(item.example is None for _, item in found):
+        found = find(wanted, Path(work))
+        bench = open_bench(found, rows, row or [], Path(work), against)
+        made = sheets(bench)
+        if json:
+            show.as_json([_data(sheet, card) for sheet in made for card in sheet.cards])
+        else:
+            _present(bench, made, made, html)
+        if watch:
+            _watch(bench, made, html)
+            return
+    if all(card.now.example is None for sheet in made for card in sheet.cards):
         raise typer.Exit(1)
 
 
-def _planned(
-    target: str,
-    template: str,
-    task: str,
-    data: str | None,
-    split: str,
-    seed: int,
-    data_root: Path | None,
-    work: Path,
-) -> tuple[LoadedRecipe, list[PlannedTask]]:
-    from fnmatch import fnmatchcase
+def _present(bench: Bench, made: list[Sheet], new: list[Sheet], html: Path | None) -> None:
+    """Write the page, or show the new sheets in the terminal; then say how many rows make an example."""
+    from instructify.cli.cards import show_sheets
+    from instructify.preview import write_page
+    from instructify.preview.words import summary
 
-    from instructify.build import make_plan
-    from instructify.errors import InstructifyError, Problem, nearest
-    from instructify.recipe.load import load_recipe
-
-    if not target:
-        raise InstructifyError(Problem("the target is empty", expected=TARGETS))
-    path = Path(target)
-    is_recipe = path.suffix in (".yaml", ".yml") and path.name not in ("task.yaml", "templates.yaml")
-    loaded = load_recipe(path) if is_recipe else _improvised(target, template, data, split, seed)
-    plan = make_plan(loaded, work, data_root)
-    tasks = [one for one in plan.tasks if fnmatchcase(one.name, task)]
-    if not tasks:
-        names = [one.name for one in plan.tasks]
-        raise InstructifyError(Problem(f"no task is called {task!r}", target, nearest=nearest(task, names)))
-    if not is_recipe:
-        return loaded, tasks
-    narrowed = [one for one in (_narrowed(one, template) for one in tasks) if one.templates]
-    if not narrowed:
-        known = [found.name for one in tasks for found in one.templates]
-        what = f"no template is called {template!r}"
-        raise InstructifyError(Problem(what, target, nearest=nearest(template, known)))
-    return loaded, narrowed
+    if html is not None:
+        write_page(html, bench.found.wanted.target, made, bench.found.budget)
+        show.line(f"{html}: {summary(made)}")
+        return
+    show_sheets(new, bench.found.budget)
+    show.line(summary(new))
 
 
-def _narrowed(task: PlannedTask, pattern: str) -> PlannedTask:
-    from dataclasses import replace
+def _watch(bench: Bench, made: list[Sheet], html: Path | None) -> None:
+    """Show templates again whenever they are saved, until the user ends it."""
+    import time
 
-    from instructify.templates import matches
+    from instructify.errors import InstructifyError
+    from instructify.preview import refreshed, sheets
+    from instructify.preview.watch import changes
 
-    return replace(task, templates=tuple(t for t in task.templates if matches(t.name, pattern)))
-
-
-def _improvised(target: str, template: str, data: str | None, split: str, seed: int) -> LoadedRecipe:
-    """Return a one-task recipe around a template file, a folder, or a dataset name."""
-    from instructify.recipe import yaml
-    from instructify.recipe.load import LoadedRecipe, validate
-    from instructify.recipe.models import Recipe
-
-    place, include = _place(target), template
-    if place is None:
-        dataset, subset, key, collections = _known(target)
-    else:
-        folder = place.parent if place.is_file() else place
-        if place.suffix == ".jinja" and place.is_file():
-            include = _name_of(place)
-        dataset, subset, collection, key = _named(folder)
-        collections = [collection]
-        for name in (dataset, subset or dataset, key):
-            _check_name(name, str(folder))
-    _check_options(data, split)
-    task: dict[str, Any] = {
-        "dataset": dataset,
-        "subset": subset,
-        "cluster": "preview",
-        "split": split,
-        "templates": {"dataset": key, "include": [include]},
-    }
-    if data is not None:
-        task["source"] = {"kind": "files", "path": str(Path(data).resolve())}
-    whole = {
-        "name": "preview",
-        "seed": seed,
-        "template_sources": collections,
-        "output": {"dir": "."},
-        "tasks": [task],
-    }
-    recipe = validate(Recipe, whole, yaml.parse("", target)[1], target)
-    return LoadedRecipe(recipe, Path("preview").absolute(), Path.cwd(), "")
-
-
-def _place(target: str) -> Path | None:
-    """Return the template file or folder that a target names; None where it is no path."""
-    from instructify.errors import InstructifyError, Problem
-
+    screen = show.console()
+    _say_watching("")
     try:
-        place = Path(target).resolve()
-        is_file = place.is_file()
-        if not is_file and not place.is_dir():
-            return None
-    except OSError as error:
-        if error.errno in (errno.ENAMETOOLONG, errno.ENOTDIR):
-            return None
-        raise InstructifyError(Problem(f"cannot be read: {(error.strerror or '').lower()}", target)) from None
-    except (RuntimeError, ValueError) as error:  # links in a circle, a NUL
-        raise InstructifyError(Problem(f"cannot be read: {error}", target)) from None
-    if is_file and place.suffix != ".jinja" and place.name not in ("task.yaml", "templates.yaml"):
-        raise InstructifyError(Problem("this is no template", target, TARGETS))
-    return place
+        for _ in changes(bench.folders):
+            began = time.perf_counter()
+            screen.clear()  # does nothing where the output is no terminal
+            try:
+                fresh = refreshed(bench)
+                before = made if fresh.columns == bench.columns else []
+                bench, made, old = fresh, sheets(fresh, before), made
+                _present(bench, made, [sheet for sheet in made if sheet not in old] or made, html)
+            except InstructifyError as error:
+                for problem in error.problems:
+                    show.line(f"error: {problem}")
+            _say_watching(f"rendered in {(time.perf_counter() - began) * 1000:.0f} ms; ")
+    except KeyboardInterrupt:
+        return
 
 
-def _known(target: str) -> tuple[str, str | None, str, list[str]]:
-    """Return dataset, subset, key and collections of a dataset name."""
-    from instructify.templates import open_library
-    from instructify.templates.promptsource import installed_root
+def _say_watching(before: str) -> None:
+    import sys
 
-    collections = ["builtin", "promptsource"] if installed_root() else ["builtin"]
-    library = open_library(collections, Path.cwd())
-    _check_name(target, "", library.datasets)
-    return *library.parts(target), target, collections
+    show.line(f"{before}watching, Ctrl-C ends")
+    sys.stdout.flush()
 
 
-def _check_name(name: str, where: str, known: Callable[[], list[str]] = list) -> None:
-    """Raise InstructifyError unless a dataset can be called so."""
-    import re
+def _data(sheet: Sheet, card: Card) -> dict[str, Any]:
+    from dataclasses import asdict
 
-    from instructify.errors import InstructifyError, Problem, nearest
-    from instructify.recipe.load import NAME_PATTERN, PATTERNS
-
-    if len(name) > 200 or not re.fullmatch(NAME_PATTERN, name) or name.endswith("\n"):
-        shown = repr(name if len(name) <= 80 else name[:77] + "...")
-        if where:
-            raise InstructifyError(
-                Problem(f"a dataset cannot be called {shown}", where, PATTERNS[NAME_PATTERN])
-            )
-        what = f"there is no file or folder {shown}, and no dataset can be called so"
-        raise InstructifyError(Problem(what, expected=TARGETS, nearest=nearest(name, known())))
-
-
-def _check_options(data: str | None, split: str) -> None:
-    from instructify.errors import InstructifyError, Problem
-    from instructify.recipe.models import SPLIT
-
-    problems = []
-    if not SPLIT.fullmatch(split):
-        expected = "a name with an optional slice, as in train, train[:500], test[10%:20%]"
-        problems.append(Problem(f"{split!r} is no split", "--split", expected))
-    if data == "":
-        problems.append(Problem("no path is given", "--data", "a file, folder or glob of rows"))
-    if problems:
-        raise InstructifyError(*problems)
-
-
-def _name_of(path: Path) -> str:
-    from glob import escape
-
-    from instructify.templates.ours import read_template
-
-    return escape(read_template(path, "", "").name)
-
-
-def _named(folder: Path) -> tuple[str, str | None, str, str]:
-    """Return dataset, subset, collection root and key of a folder of templates."""
-    from instructify.templates.ours import read_task_file
-
-    facts = folder / "task.yaml"
-    if facts.is_file():
-        task = read_task_file(facts)
-        key = task.folder
-        if folder.as_posix().endswith("/" + key):
-            return task.dataset, task.subset, folder.as_posix().removesuffix("/" + key) or "/", key
-        return task.dataset, task.subset, str(folder.parent), folder.name
-    return folder.name, None, str(folder.parent), folder.name
-
-
-def _checked_rows(task: PlannedTask, rows: Sequence[int]) -> list[int]:
-    from instructify.errors import InstructifyError, Problem
-
-    source = task.source
-    wrong = [row for row in rows if not source.start <= row < source.stop]
-    if wrong:
-        expected = f"an index in {source.start}..{source.stop - 1}"
-        raise InstructifyError(Problem(f"there is no row {wrong[0]}", task.name, expected))
-    return list(rows)
-
-
-def _data(task: PlannedTask, item: Sampled) -> dict[str, Any]:
-    example = item.example
+    example = card.now.example
+    was = card.was if card.changed else None
     return {
-        "task": task.name,
-        "template": item.template.name,
-        "row": item.row,
+        "task": sheet.task,
+        "template": sheet.template.name,
+        "row": card.row,
+        "variant": card.variant,
         "inputs": example.inputs if example else None,
         "targets": example.targets if example else None,
         "answer_choices": list(example.choices) if example and example.choices is not None else None,
         "label": example.label if example else None,
         "rationale": example.rationale if example else None,
-        "dropped": item.reason or None,
-        "detail": item.detail or None,
+        "exemplars": list(example.exemplars) if example else None,
+        "cut": example.cut if example else None,
+        "cut_text": (example.gone or None) if example else None,
+        "tokens": asdict(example.size) if example and example.size else None,
+        "dropped": card.now.reason or None,
+        "meaning": card.now.meaning or None,
+        "detail": card.now.detail or None,
+        "was": list(was.text) if was else None,
+        "diff": list(sheet.diff) or None,
     }
-
-
-def _show(found: Sequence[tuple[PlannedTask, Sampled]]) -> None:
-    from rich.console import Group
-    from rich.panel import Panel
-    from rich.text import Text
-
-    console = show.console()
-    for task, item in found:
-        title = Text(f"{task.name} / {item.template.name}  row {item.row}", overflow="fold")
-        body: list[Text] = []
-        if item.example is None:
-            body.append(Text(f"dropped: {item.reason}", style="bold red"))
-            if item.detail:
-                body.append(Text(item.detail))
-        else:
-            body.append(Text(item.example.inputs))
-            body.append(Text("─" * 8 + " target", style="dim"))
-            body.append(Text(item.example.targets, style="bold green"))
-            if item.example.choices is not None:
-                body.append(Text("choices: " + " | ".join(item.example.choices), style="dim"))
-            if item.example.rationale:
-                body.append(Text("rationale: " + item.example.rationale, style="dim"))
-        console.print(Panel(Group(title, Text(), *body), title_align="left"))
-    kept = sum(item.example is not None for _, item in found)
-    show.line(f"{kept} of {len(found)} rows make an example")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,7 @@ from instructify.cli.building import Json
 
 if TYPE_CHECKING:
     from instructify.templates import Template, TemplateLibrary
-    from instructify.templates.stats import TemplateStats
+    from instructify.templates.stats import Coverage, TemplateStats
 
 app = typer.Typer(help="Look at prompt templates, and add collections of them.", no_args_is_help=True)
 
@@ -88,13 +89,13 @@ def stats(
     source: From = None,
     json: Json = False,
 ) -> None:
-    """Count templates, and measure their own words.
+    """Count templates, and measure how varied they are.
 
     Example: instructify templates stats world
     """
     from dataclasses import asdict
 
-    from instructify.templates.stats import template_stats
+    from instructify.templates.stats import by_author, by_cluster, template_stats
 
     library = _library(source)
     found = {name: library.templates(name) for name in _matching(library, dataset)}
@@ -103,44 +104,90 @@ def stats(
         return
     by_dataset = {name: template_stats(templates) for name, templates in found.items()}
     total = template_stats([template for templates in found.values() for template in templates])
-    clusters = sorted({cluster for name in found if (cluster := library.task_info(name).cluster)})
+    infos = {name: library.task_info(name).cluster or "" for name in found}
+    clusters, authors = by_cluster(found, infos), by_author(found)
     if json:
-        whole = {"datasets": len(found), "clusters": clusters, **asdict(total)}
-        show.as_json({"datasets": {name: asdict(one) for name, one in by_dataset.items()}, "total": whole})
+        named = [name for name in clusters if name]
+        whole = {"datasets": len(found), "clusters": named, **asdict(total)}
+        show.as_json(
+            {
+                "datasets": {name: asdict(one) for name, one in by_dataset.items()},
+                "clusters": {name: asdict(one) for name, one in clusters.items()},
+                "authors": {name: asdict(one) for name, one in authors.items()},
+                "total": whole,
+            }
+        )
         return
+    _show_datasets(by_dataset)
+    _show_coverage("task cluster", clusters)
+    _show_coverage("author", authors)
+    _say_total(total, len(found), sum(map(bool, clusters)))
+
+
+def _show_datasets(by_dataset: Mapping[str, TemplateStats]) -> None:
     columns = (
         "dataset",
-        "templates>",
+        "all>",
         "inverted>",
-        "language",
+        "language?",
+        "form>",
         "choices>",
-        "in prompt>",
-        "characters>",
+        "length>",
         "distinct-2>",
-        "author?",
+        "self-BLEU>",
     )
-    show.table("", columns, [_stats_row(name, one) for name, one in by_dataset.items()])
-    covered = f"{len(found):,} datasets, {len(clusters):,} task clusters"
+    rows = [
+        (
+            name,
+            f"{one.templates:,}",
+            f"{one.inverted:,}",
+            ", ".join(one.languages),
+            f"{one.question}/{one.instruction}/{one.statement}",
+            f"{one.with_choices}/{one.choices_in_prompt}/{one.options_blocks}",
+            f"{one.shortest}-{one.prompt_characters:.0f}-{one.longest}",
+            _share(one.distinct_2),
+            _share(one.self_bleu),
+        )
+        for name, one in by_dataset.items()
+    ]
+    show.table("", columns, rows)
+    show.line("form: questions/instructions/statements; length: least-median-most characters")
+    show.line("choices: with any/shown in the prompt/laid out as options")
+
+
+def _show_coverage(what: str, covered: Mapping[str, Coverage]) -> None:
+    columns = (what, "datasets>", "templates>", "of each>", "inverted>", "rationales>", "language?")
+    rows = [
+        (
+            name or f"(no {what})",
+            f"{one.datasets:,}",
+            f"{one.templates:,}",
+            f"{one.least}" if one.least == one.most else f"{one.least}-{one.most}",
+            f"{one.inverted:,}",
+            f"{one.rationales:,}",
+            ", ".join(one.languages),
+        )
+        for name, one in covered.items()
+    ]
+    show.table("", columns, rows)
+
+
+def _say_total(total: TemplateStats, datasets: int, clusters: int) -> None:
+    covered = f"{datasets:,} datasets, {clusters:,} task clusters"
     show.line(
         f"{total.templates:,} templates for {covered}: {total.task:,} task, {total.inverted:,} inverted"
     )
     show.line(
-        f"{total.with_choices:,} with answer choices, {total.choices_in_prompt:,} have them in the prompt; "
-        f"median prompt {total.prompt_characters:,.0f} characters, distinct-2 {_share(total.distinct_2)}"
+        f"{total.question:,} ask a question, {total.instruction:,} give an instruction, "
+        f"{total.statement:,} only state; {total.rationales:,} have a rationale"
     )
-
-
-def _stats_row(name: str, stats: TemplateStats) -> tuple[str, ...]:
-    return (
-        name,
-        f"{stats.templates:,}",
-        f"{stats.inverted:,}",
-        ", ".join(stats.languages),
-        f"{stats.with_choices:,}",
-        f"{stats.choices_in_prompt:,}",
-        f"{stats.prompt_characters:,.0f}",
-        _share(stats.distinct_2),
-        ", ".join(stats.authors),
+    show.line(
+        f"{total.with_choices:,} with answer choices, {total.choices_in_prompt:,} show them, "
+        f"{total.options_blocks:,} lay them out as options"
+    )
+    show.line(
+        f"median prompt {total.prompt_characters:,.0f} characters, distinct-2 {_share(total.distinct_2)}, "
+        f"self-BLEU {_share(total.self_bleu)}"
     )
 
 

@@ -69,7 +69,7 @@ def from_collection(
 
 def from_recipe(path: Path, data_root: Path | None) -> list[Batch]:
     """Return the templates that a recipe's tasks use, each with the rows of the task."""
-    from instructify.build.plan import default_source, select_templates
+    from instructify.build.drafts import default_source, select_templates
     from instructify.recipe.load import load_recipe
 
     loaded = load_recipe(path)

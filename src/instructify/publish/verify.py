@@ -139,8 +139,8 @@ def _ledger_problems(ledgers: Any, entries: Sequence[FileEntry], where: str) -> 
             if seen != ledger["kept"] + dropped:
                 what = f"{name}: {seen} rows in, but {ledger['kept']} kept and {dropped} dropped"
                 problems.append(Problem(what, where))
-            if seen > ledger["rows"]:
-                problems.append(Problem(f"{name}: {seen} rows in, of only {ledger['rows']}", where))
+            if seen > (most := ledger["rows"] * ledger.get("epochs", 1)):
+                problems.append(Problem(f"{name}: {seen} rows in, of only {most}", where))
         except (KeyError, TypeError, ValueError, AttributeError) as exc:
             problems.append(Problem(f"ledgers[{number}] cannot be read: {exc!r}", where))
             return problems

@@ -191,7 +191,8 @@ class ReferenceTemplate:
         try:
             tree = self._env.parse(text, filename=where)
             rewrite.check_size(tree, where)
-            self._names.append(find_undeclared_variables(tree))
+            # on a tree of its own, for it works out constants in place: 'a' ~ none would print no None then
+            self._names.append(find_undeclared_variables(self._env.parse(text, filename=where)))
             if is_body:
                 self._lines = {name.name: name.lineno for name in reversed(list(tree.find_all(nodes.Name)))}
             rewrite.guard(tree, where, lambda line: self._place(line, is_body))

@@ -16,10 +16,14 @@ _ROLES = ("user", "assistant")
 def write_chat(table: pa.Table, file: BinaryIO) -> None:
     """Write one conversation per example and line, in UTF-8.
 
-    `turns`, where not null, lists prompt and target of every exemplar and the bare prompt of the query.
+    The column `turns`, where there is one and it is not empty, lists prompt and target of every exemplar and
+    the bare prompt of the query.
     """
     import orjson
+    import pyarrow as pa
 
+    if "turns" not in table.column_names:
+        table = table.append_column("turns", pa.nulls(table.num_rows))
     for rows in batches(table, _COLUMNS):
         lines = []
         for name, inputs, targets, task, cluster, template, turns in rows:

@@ -14,7 +14,7 @@ from instructify.render.compiled.kernels import NotVector, Vectors, vectorises, 
 from instructify.render.compiled.prepare import prepare
 from instructify.render.compiled.python import PythonTemplate
 from instructify.render.compiled.result import Columns, RenderedBatch, Settled, put_together
-from instructify.render.compiled.rows import BoolArray, Rows
+from instructify.render.compiled.rows import BoolArray, Rows, rows_at
 from instructify.render.compiled.trees import CannotCompile
 from instructify.render.meter import WORK_LIMIT
 from instructify.render.reference import reference, sandbox
@@ -117,11 +117,9 @@ class BatchTemplate:
         )
 
     def _settle_by_reference(self, rows: Rows, key: Key, indices: Iterable[int], settled: Settled) -> None:
-        import pyarrow as pa
-
         places = sorted(indices)
         settled.by_reference += len(places)
-        values = rows.table.take(pa.array(places, pa.int64())).to_pylist() if places else []
+        values = rows_at(rows.table, np.array(places, np.int64)).to_pylist()
         for row, value in zip(places, values, strict=True):
             try:
                 settled.examples[row] = check(self.reference.render(value, key, int(rows.numbers[row])))

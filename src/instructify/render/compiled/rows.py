@@ -40,9 +40,7 @@ class Rows:
         """Return the rows at these indices."""
         if len(indices) == len(self):
             return self
-        import pyarrow as pa
-
-        return Rows(self.table.take(pa.array(indices)), self.numbers[indices])
+        return Rows(rows_at(self.table, indices), self.numbers[indices])
 
     def array(self, path: Path) -> pa.Array | None:
         """Return the leaf at a path; None where it is not there, or where a null struct hides it."""
@@ -118,6 +116,20 @@ class Rows:
             return None
         place = parent.type.get_field_index(path[-1])
         return pc.struct_field(parent, [place]) if place >= 0 else None
+
+
+def rows_at(table: pa.Table, indices: I64) -> pa.Table:
+    """Return the rows of a table at these indices, also of one without columns."""
+    import pyarrow as pa
+
+    return table.take(pa.array(indices, pa.int64())) if table.column_names else bare_rows(len(indices))
+
+
+def bare_rows(count: int) -> pa.Table:
+    """Return a table of so many rows and no columns, which only one made from structs remembers."""
+    import pyarrow as pa
+
+    return pa.Table.from_struct_array(pa.array([{}] * count, pa.struct([])))
 
 
 def _plainly_encoded(table: pa.Table) -> pa.Table:
