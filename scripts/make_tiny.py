@@ -1,6 +1,6 @@
 """Make the tiny T5 that ships with instructify: its tokenizer, and its pretraining from scratch.
 
-    python scripts/make_tiny.py --work /tmp/tiny          # about 40 minutes on one core
+    python scripts/make_tiny.py --work /tmp/tiny          # about an hour on one core
     python scripts/make_tiny.py --work /tmp/tiny --steps 50 --out /tmp/tiny/out   # a try
 
 The text is prose of the offline world (instructify.world.prose) and, for the words of prompts, the inputs of
@@ -39,7 +39,7 @@ RECIPE = ROOT / "recipes" / "tiny.yaml"
 OUT = ROOT / "src" / "instructify" / "world" / "tiny"
 
 SEED = 20
-ROWS = 15_000  # documents of each kind
+ROWS = 8_000  # documents of each dataset
 VOCABULARY = 1_536
 SENTINELS = 24
 LONGEST = 112  # tokens of a document; longer ones are cut
@@ -66,7 +66,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Make the tiny T5 that ships with instructify.")
     parser.add_argument("--work", type=Path, required=True, help="folder for the build and checkpoints")
     parser.add_argument("--out", type=Path, default=OUT, help="folder for the finished model")
-    parser.add_argument("--steps", type=int, default=4_500)
+    parser.add_argument("--steps", type=int, default=7_000)
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)

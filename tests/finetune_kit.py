@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,9 @@ def make_model(folder: Path, **shape: Any) -> Path:
     generator = torch.Generator().manual_seed(5)
     weights["lm_head.weight"] = 0.5 * torch.randn(weights["shared.weight"].shape, generator=generator)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"tie_word_embeddings": True, "scale_decoder_outputs": False}  # as transformers 5 writes it
+    (folder / "config.json").write_text(json.dumps(config))
     return folder
 
 

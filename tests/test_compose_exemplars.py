@@ -39,7 +39,7 @@ def drawn(
     rows, one, other = zip(*queries, strict=True) if queries else ((), (), ())
     prints = (column(list(one)), column(list(other)))
     chosen = draw_exemplars(
-        pool, np.array(rows, np.int64), prints, np.array(shots, np.int64), KEY, balanced=balanced
+        pool, np.array(rows, np.int64), prints, np.array(shots, np.int64), 8, KEY, balanced=balanced
     )
     return [[int(pool.texts.rows[place]) for place in own if place != NONE] for own in chosen]
 

@@ -123,7 +123,7 @@ def test_the_documents_name_every_command() -> None:
     import typer.main
 
     command = typer.main.get_command(app)
-    names = set(re.findall(r"^\| `instructify ([a-z ]+)`", README, re.M))
+    names = set(re.findall(r"^\| `instructify ([a-z -]+)`", README, re.M))
     leaves = set()
     for name, found in command.commands.items():  # type: ignore[attr-defined]
         below = getattr(found, "commands", None)
@@ -175,9 +175,18 @@ def test_the_build_guide_lists_every_column_and_every_key_of_the_manifest(tmp_pa
 
 def test_the_readme_has_a_row_for_every_section_of_a_recipe() -> None:
     sections = set(re.findall(r"`([\w\[\].]+)`", " ".join(table(README, "section", raw=True))))
-    below = {f"{name}[]" if name == "tasks" else name for name in ("mixture", "checks", "output", "tasks")}
+    plain = {
+        "name",
+        "description",
+        "seed",
+        "data_root",
+        "template_sources",
+        "promptsource_truncate",
+        "held_out",
+    }
+    below = {f"{name}[]" if name == "tasks" else name for name in set(Recipe.model_fields) - plain}
     assert below | {"tasks[].source", "tasks[].templates"} == sections
-    assert {name.removesuffix("[]") for name in below} <= set(Recipe.model_fields)
+    assert len(below) >= 12
 
 
 def test_the_readme_compares_with_its_peers_row_by_row() -> None:

@@ -141,7 +141,8 @@ def by_tossi(word: str, particle: str) -> str:
 
 
 HANGUL = st.text(st.characters(min_codepoint=0xAC00, max_codepoint=0xD7A3), min_size=1, max_size=6)
-DIGITS = st.from_regex(r"\A[0-9]{1,30}\Z|\A[1-9]0{1,60}\Z|\A[0-9]{1,12}\.[0-9]{1,6}\Z")
+# tossi takes larger numbers for decimals in scientific notation, and loses their last digits
+DIGITS = st.from_regex(r"\A[0-9]{1,15}\Z|\A[1-9]0{1,60}\Z|\A[0-9]{1,12}\.[0-9]{1,6}\Z")
 SHARED = ("은", "이", "을", "과", "으로", "이다", "이라", "이란", "이랑", "이나", "이며", "이에요")
 
 

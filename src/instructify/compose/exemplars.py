@@ -51,15 +51,15 @@ def make_pool(texts: Texts, prints: tuple[pa.Array, ...]) -> Pool:
 
 
 def draw_exemplars(
-    pool: Pool, rows: I64, prints: tuple[pa.Array, ...], shots: I64, key: Key, *, balanced: bool
+    pool: Pool, rows: I64, prints: tuple[pa.Array, ...], shots: I64, most: int, key: Key, *, balanced: bool
 ) -> I64:
     """Return indices into the pool, one row a query and one column a shot; NONE where there is no exemplar.
 
-    `rows` and `prints` are those of the queries. No exemplar is a copy of its query or of another one, and a
-    query has fewer than it asks for only where the pool has no more for it. `balanced` takes labels in turn,
-    from one that is drawn, as long as they have examples left.
+    `rows` and `prints` are those of the queries, which ask for `shots` exemplars each and for no more than
+    `most`. No exemplar is a copy of its query or of another one, and a query has fewer than it asks for only
+    where the pool has no more for it. `balanced` takes labels in turn, from one that is drawn, as long as
+    they have examples left.
     """
-    most = int(shots.max()) if len(shots) else 0
     chosen = np.full((len(rows), most), NONE, np.int64)
     size = len(pool.texts)
     if not size or not most:

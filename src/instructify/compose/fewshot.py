@@ -78,9 +78,8 @@ def few_shot_prompts(
     least, most = variant.shot_range
     wanted = least + draws.belows(most - least + 1, queries.rows, SHOTS)
     layouts = draws.belows(len(variant.layouts), queries.rows, LAYOUT)
-    chosen = draw_exemplars(
-        pool, queries.rows, prints, wanted, Key.of("exemplars", key.low, key.high), balanced=variant.balanced
-    )
+    own = Key.of("exemplars", key.low, key.high)
+    chosen = draw_exemplars(pool, queries.rows, prints, wanted, most, own, balanced=variant.balanced)
     counts = (chosen != NONE).sum(axis=1)
     lonely = (counts == 0) & (wanted > 0)
     build = _Builder(queries, pools, members, chosen, layouts, variant, words)

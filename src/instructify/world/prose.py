@@ -23,7 +23,7 @@ Writer = Callable[[Draws, Row], str]
 
 
 def prose(seed: int, rows: int) -> Iterator[str]:
-    """Yield plain-text documents: `rows` of each dataset of WRITERS, and as many again of each of KNOWLEDGE.
+    """Yield plain-text documents: `rows` of each dataset of WRITERS, and some times as many of KNOWLEDGE.
 
     Dirty rows are left out, so there are a few less.
     """
@@ -33,9 +33,9 @@ def prose(seed: int, rows: int) -> Iterator[str]:
         for number, row in enumerate(make_rows(dataset, "train", rows)):
             if number not in dirty:
                 yield write(Draws(key, number), row)
-    for name, say in KNOWLEDGE.items():
+    for name, (times, say) in KNOWLEDGE.items():
         key = Key.of("prose", seed, name)
-        for number in range(rows):
+        for number in range(times * rows):
             yield say(Draws(key, number))
 
 
@@ -163,4 +163,9 @@ def _senses(d: Draws) -> str:
     return " ".join(said)
 
 
-KNOWLEDGE: Mapping[str, Callable[[Draws], str]] = {"facts": _facts, "claims": _claims, "senses": _senses}
+# how many documents for one of each of WRITERS, and what they say: facts are many, each said once in a while
+KNOWLEDGE: Mapping[str, tuple[int, Callable[[Draws], str]]] = {
+    "facts": (6, _facts),
+    "claims": (2, _claims),
+    "senses": (1, _senses),
+}
