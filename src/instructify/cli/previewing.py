@@ -120,15 +120,19 @@ def _watch(bench: Bench, made: list[Sheet], html: Path | None) -> None:
     screen = show.console()
     _say_watching("")
     try:
-        for _ in changes(bench.folders):
+        for number, _ in enumerate(changes(bench.folders)):
             began = time.perf_counter()
-            screen.clear()  # does nothing where the output is no terminal
             try:
                 fresh = refreshed(bench)
                 before = made if fresh.columns == bench.columns else []
-                bench, made, old = fresh, sheets(fresh, before), made
+                old = made
+                bench, made = fresh, sheets(fresh, before)
+                if not number and made == old:
+                    continue
+                screen.clear()  # does nothing where the output is no terminal
                 _present(bench, made, [sheet for sheet in made if sheet not in old] or made, html)
             except InstructifyError as error:
+                screen.clear()
                 for problem in error.problems:
                     show.line(f"error: {problem}")
             _say_watching(f"rendered in {(time.perf_counter() - began) * 1000:.0f} ms; ")

@@ -14,9 +14,13 @@ Look = frozenset[tuple[str, int, int, int]]
 
 
 def changes(folders: Iterable[Path], sleep: Callable[[float], None] = time.sleep) -> Iterator[None]:
-    """Yield once for every change of a template file in some folders, when it has come to rest."""
+    """Yield once for every change of a template file in some folders, when it has come to rest.
+
+    The first time comes at once: what was read before may have changed since.
+    """
     watched = sorted(set(folders))
     before = look(watched)
+    yield
     while True:
         sleep(INTERVAL)
         now = look(watched)
