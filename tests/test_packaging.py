@@ -36,8 +36,11 @@ def names(wheel: Path) -> set[str]:
 
 
 def test_the_wheel_holds_every_module_with_its_types_and_nothing_compiled(wheel: Path) -> None:
-    files = [*(ROOT / "src").rglob("*.py"), ROOT / "src" / "instructify" / "py.typed"]
+    package = ROOT / "src" / "instructify"
+    pages = [path for path in package.rglob("page.*") if path.suffix in (".jinja", ".css")]
+    files = [*package.rglob("*.py"), package / "py.typed", *pages, *(package / "world" / "tiny").iterdir()]
     modules = {path.relative_to(ROOT / "src").as_posix() for path in files}
+    assert len(pages) >= 4
     assert len(modules) > 70
     assert "instructify/build/run.py" in modules
     packed = {name for name in names(wheel) if not name.startswith(LIBRARY) and ".dist-info/" not in name}
