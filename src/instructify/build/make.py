@@ -29,6 +29,7 @@ from instructify.publish.files import FileRecord, find_file, write_file
 from instructify.recipe.variants import Variant
 from instructify.render.compiled import BatchTemplate, RenderedBatch, Rows
 from instructify.sources import read_rows
+from instructify.sources.stamps import check_file
 from instructify.templates import Template
 from instructify.types import OpenSource
 
@@ -151,6 +152,7 @@ def _row_bytes(source: OpenSource, columns: Sequence[str]) -> int:
     wanted = {stored.get(name, name) for name in columns}
     total = rows = 0
     for file in source.files[:8]:
+        check_file(file)
         with pq.ParquetFile(file.path) as opened:
             for number in range(min(opened.num_row_groups, 8)):
                 group = opened.metadata.row_group(number)
