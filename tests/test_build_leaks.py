@@ -71,14 +71,33 @@ def test_an_exemplar_is_never_a_row_that_leaks(tmp_path: Path) -> None:
     assert {row for one in few for row in one["exemplars"]} <= set(range(6, 18))
 
 
-@pytest.mark.parametrize(("action", "kept"), [("drop", 0), ("off", 20)])
-def test_a_dataset_known_to_be_of_one_origin_is_dropped_or_let_be(
-    tmp_path: Path, action: str, kept: int
-) -> None:
-    tasks = _related(tmp_path)
-    out = _build(tmp_path, tasks, leaks={"origin": action})
-    assert ledgers(out)["rotten_tomatoes", "say"]["kept"] == kept
-    assert ledgers(out)["other", "say"]["kept"] == 20
+@pytest.mark.parametrize("action", ["drop", "off"])
+def test_a_dataset_known_to_be_of_one_origin_is_left_out_or_let_be(tmp_path: Path, action: str) -> None:
+    out = _build(tmp_path, _related(tmp_path), leaks={"origin": action}, mixture={"size": 16})
+    kept = {task: ledger["kept"] for (task, _), ledger in ledgers(out).items()}
+    if action == "off":
+        assert kept == {"glue/sst2": 20, "other": 8, "rotten_tomatoes": 8}
+        return
+    assert kept == {"glue/sst2": 20, "other": 16}, "its share goes to the others"
+    assert any("rotten_tomatoes is left out of training" in note for note in manifest(out)["notes"])
+
+
+def test_shared_wording_fails_a_build_where_the_recipe_says_so(tmp_path: Path) -> None:
+    held = [_sentence(number) for number in range(12)]
+    quoted = "A long introduction of our own, " + " ".join(held[2].split()[1:15]) + ", and so on"
+    train = [*(_sentence(number) for number in range(100, 120)), quoted]
+    tasks = [_task(tmp_path, "ours", "trained", train), _task(tmp_path, "theirs", "held", held)]
+    fields: dict[str, Any] = {"template_sources": ["templates"], "held_out": ["held"]}
+    leaks = {"row": "off", "near": "off"}
+    (complaint,) = fail("build", recipe(tmp_path, tasks, "f", leaks={**leaks, "ngram": "fail"}, **fields))
+    assert complaint.startswith(
+        "ours: 1 of 21 examples share 13 words in a row with the held-out task theirs"
+    )
+    (complaint,) = fail("build", recipe(tmp_path, tasks, "m", leaks={**leaks, "max_dropped": 0.01}, **fields))
+    assert "leaks.max_dropped" in complaint
+    succeed("build", recipe(tmp_path, tasks, leaks=leaks, **fields), "--quiet")
+    (count,) = manifest(tmp_path / "out")["leaked_examples"]
+    assert count == {"train": "ours", "held_out": "theirs", "examples": 1}
 
 
 def test_a_dataset_known_to_be_of_one_origin_fails_the_build_by_default(tmp_path: Path) -> None:

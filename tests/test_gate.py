@@ -278,7 +278,8 @@ def test_known_relations_fail_or_leave_the_task_out_as_the_settings_say():
     train = {name: Identity(name) for name in ("gsm8k/main", "rotten_tomatoes", "ag_news")}
     held_out = {"sums": Identity("flan_cot/gsm8k"), "glue/sst2": Identity("glue/sst2")}
     left_out, failures = gate.related(train, held_out, LeakGate(alias="drop"))
-    assert left_out == {"gsm8k/main": "leak-alias"}
+    assert list(left_out) == ["gsm8k/main"]
+    assert left_out["gsm8k/main"].startswith("sums is held out: the same problems")
     (problem,) = failures
     assert str(problem).startswith("rotten_tomatoes: trained on while glue/sst2 is held out: the treebank")
     assert str(problem).endswith("expected both held out, or leaks.origin: drop or off")

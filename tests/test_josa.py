@@ -34,7 +34,7 @@ Numbers in Sino-Korean
     1/2|을|을(를) 3/4|으로|(으)로
 Numbers with units and symbols
     5kg|을|을 300g|은|은 10km|을|를 3m|로|로 20cm|은|는 500ml|을|를 2L|는|는 8GB|을|를 60Hz|이|가
-    16px|로|로 2mol|을|을 50%|을|를 36℃|로|로 90°|은|는 10$|을|를 A+|을|를
+    16px|로|로 2mol|을|을 50%|을|를 36℃|로|로 90°|은|는 10$|을|를 $3|을|를 €10|을|를 ₩5|을|을 A+|을|를
 Latin letters by their names
     A|을|를 F|을|를 L|을|을 M|은|은 N|이|이 R|으로|로 S|와|와 X|를|를 Z|는|는 x|을|를 n|을|을 KBS|은|는
     LG|이|가 URL|로|로 USB|을|를 DNA|를|를 AI|와|와 CCTV|은|는 IBM|이|이 CNN|으로|으로 SNS|을|를

@@ -132,3 +132,11 @@ def test_names_are_spelt_as_they_are_looked_up():
 def test_the_examples_in_the_docstrings_hold():
     assert doctest.testmod(seen).attempted == 2
     assert not doctest.testmod(seen).failed
+
+
+@pytest.mark.parametrize(
+    "model", ["alice/t5-v1_1-small-finetuned-mnli-rte", "carol/mt5-small-xnli", "bob/tiny", "./models/tiny"]
+)
+def test_a_model_that_is_only_named_after_a_base_is_never_called_zero_shot(model):
+    assert seen_by(model, "super_glue", "rte").word != "zero-shot"
+    assert seen_by("google/t5-v1_1-small", "super_glue", "rte").word == "zero-shot"

@@ -156,13 +156,17 @@ def _drops(ledgers: Sequence[Ledger]) -> str:
 
 def _leaks(document: Mapping[str, Any]) -> str:
     """Return what training had in common with held-out tasks, which is gone from it."""
-    if not document["leaks"]:
+    if not document["leaks"] and not document["leaked_examples"]:
         return ""
     rows = ["| task | held-out task | found as | rows | held-out rows |", "|---|---|---|--:|--:|"]
     rows += [
         f"| {_cell(leak['task'])} | {_cell(leak['held_out'])} | {leak['level']} | {leak['rows']:,} "
         f"| {leak['held_out_rows']:,} |"
         for leak in document["leaks"]
+    ]
+    rows += [
+        f"| {_cell(leak['train'])} | {_cell(leak['held_out'])} | 13 words | {leak['examples']:,} examples | |"
+        for leak in document["leaked_examples"]
     ]
     head = "## Training rows that stand in held-out tasks\n\nThey were left out of training.\n\n"
     return head + "\n".join(rows)

@@ -31,8 +31,6 @@ REASONS: Mapping[str, str] = {
     "template-error": "Jinja could not render the row",
     "reserved-character": "the row's own text holds a mark of the composition (U+FDD0 to U+FDD2)",
     "cot-answer-mismatch": "the reasoning states another answer than the target",
-    "leak-alias": "the task is a held-out one under another name",
-    "leak-origin": "the task is made from the same texts as a held-out one",
     "leak-row": "a text of the row stands in a held-out row",
     "leak-near": "a text of the row is a near copy of one in a held-out row",
     "leak-ngram": "the example shares 13 words in a row with a held-out example",

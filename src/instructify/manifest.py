@@ -10,7 +10,7 @@ from typing import Any
 
 from instructify.build.actual import variant_counts
 from instructify.build.gate import LeakCount
-from instructify.build.leaks import Leaks
+from instructify.build.leaks import Leaks, NgramCount
 from instructify.build.plan import Plan, PlannedTask
 from instructify.build.tokens import TaskTokens
 from instructify.keys import hexdigest
@@ -29,6 +29,7 @@ def manifest_document(
     contents: Mapping[Part, str],
     records: Sequence[FileRecord],
     leaks: Leaks,
+    shared: Sequence[NgramCount],
     tokens: Sequence[TaskTokens],
     code: str,
 ) -> dict[str, Any]:
@@ -58,6 +59,7 @@ def manifest_document(
         "variants": [asdict(count) for count in variant_counts(plan, records)],
         "ledgers": [ledger.as_json() for ledger in ledgers],
         "leaks": [_leak(count) for count in leaks.counts],
+        "leaked_examples": [asdict(count) for count in shared],
         "tokens": [task.as_json() for task in tokens],
         "notes": list(plan.notes),
         "versions": versions(),

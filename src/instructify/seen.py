@@ -39,7 +39,7 @@ def seen_by(model: str, dataset: str, subset: str | None = None) -> Seen:
     >>> seen_by("google/t5-small-lm-adapt", "super_glue", "rte").word
     'zero-shot'
     """
-    base = _base(model)
+    base, is_itself = _base(model)
     if base is None:
         note = f"what {model} was trained on is not known here, so nothing shows that this is zero-shot"
         return Seen("unknown", "unproven", note)
@@ -49,6 +49,9 @@ def seen_by(model: str, dataset: str, subset: str | None = None) -> Seen:
         titles = " and ".join(training.title for training in named)
         note = f"{model} was trained on it ({titles}): retention, not zero-shot"
         return Seen("seen", "retention", note, tuple(training.source for training in named))
+    if not is_itself:
+        note = f"{model} is named after a base that is known, but may have been trained further"
+        return Seen("unknown", "unproven", note)
     if base.texts and any(fnmatchcase(name, base.texts) for name in names):
         note = f"{model} has read texts of this kind as prose, without prompts or labels"
         return Seen("text", "zero-shot", note, (base.source,))
@@ -79,14 +82,20 @@ class Base:
     texts: str = ""
 
 
-def _base(model: str) -> Base | None:
+def _base(model: str) -> tuple[Base | None, bool]:
+    """Return the base that a model's name points to, and whether it is that model and no descendant of it.
+
+    Only the full name says so, and no word for further training may be in it.
+    """
     name = model.lower().rstrip("/")
     tail = name.rpartition("/")[2]
     for base in BASES:
         for pattern in base.patterns:
-            if fnmatchcase(name, pattern) or fnmatchcase(tail, pattern.rpartition("/")[2]):
-                return base
-    return None
+            if fnmatchcase(name, pattern):
+                return base, not any(word in tail for word in ("finetun", "fine-tun", "sft", "lora"))
+            if fnmatchcase(tail, pattern.rpartition("/")[2]):
+                return base, False
+    return None, False
 
 
 def _names(dataset: str, subset: str | None) -> Iterator[str]:

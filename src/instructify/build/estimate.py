@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from instructify.build.composing import ROW, PoolFile, compiled, compose_rows
+from instructify.build.composing import PoolFile, compiled, compose_rows
 from instructify.build.plan import Plan, PlannedTask
-from instructify.build.pools import chosen_rows
+from instructify.build.pools import chosen_rows, pool_table
 from instructify.compose.budget import Budget
 from instructify.compose.composition import Composed
 from instructify.compose.schedule import counts
@@ -142,8 +142,7 @@ def _pool(task: PlannedTask, seed: int, work: Path) -> PoolFile | None:
         return None
     chosen = source.start + chosen_rows(source.rows, Key.of("plan pool", seed, source.fingerprint, task.name))
     numbers = chosen[:: max(1, len(chosen) // POOL_ROWS)][:POOL_ROWS]
-    table = pa.concat_tables([read_rows(source, row, row + 1, task.columns) for row in numbers.tolist()])
-    table = table.append_column(ROW, pa.array(numbers)).combine_chunks()
+    table = pool_table(source, task.columns, numbers)
     name = hexdigest("plan pool", task.name, source.fingerprint, seed)[:32]
     work.mkdir(parents=True, exist_ok=True)
     path = work / f"{name}.arrow"

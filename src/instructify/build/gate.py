@@ -131,7 +131,7 @@ def run_gate(
 def related(
     train: Mapping[str, Identity], held_out: Mapping[str, Identity], settings: LeakGate
 ) -> tuple[dict[str, str], list[Problem]]:
-    """Return the training tasks to leave out by what is known of the datasets, with the reason, and failures.
+    """Return the training tasks to leave out for what is known of the datasets, and why, and failures.
 
     Both are by name of the task. It needs no rows: see `instructify.origins`.
     """
@@ -142,7 +142,7 @@ def related(
             found = relation(one, other)
             action = getattr(settings, found.kind) if found else "off"
             if found and action == "drop":
-                left_out.setdefault(name, f"leak-{found.kind}")
+                left_out.setdefault(name, f"{other_name} is held out: {found.why} (leaks.{found.kind})")
             elif found and action == "fail":
                 what = f"trained on while {other_name} is held out: {found.why}"
                 failures.append(Problem(what, name, f"both held out, or leaks.{found.kind}: drop or off"))

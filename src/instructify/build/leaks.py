@@ -16,17 +16,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from instructify.build.composing import Part
-from instructify.build.gate import GateTask, LeakCount, problems, related, run_gate
+from instructify.build.gate import GateTask, LeakCount, problems, run_gate
 from instructify.build.plan import Plan, PlannedTask
 from instructify.compose.composition import taken_of
-from instructify.errors import InstructifyError
+from instructify.errors import InstructifyError, Problem
 from instructify.keys import I64
-from instructify.origins import Identity
 from instructify.overlap.ngrams import NgramIndex, Ngrams, template_ngrams
 from instructify.overlap.postings import Postings
 from instructify.publish.stage import Stage
 from instructify.runners import Runner
-from instructify.types import Role
 
 if TYPE_CHECKING:
     from instructify.build.make import Shard
@@ -42,6 +40,15 @@ class NgramFiles:
     folder: Path
     tasks: tuple[str, ...]
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class NgramCount:
+    """How many examples of a training task shared 13 words in a row with a held-out task."""
+
+    train: str
+    held_out: str
+    examples: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,27 +73,40 @@ def find_leaks(plan: Plan, runner: Runner, stage: Stage, seen: Any) -> Leaks:
     settings = plan.recipe.leaks
     held_out = [_gate_task(task) for task in plan.tasks if task.role == "held_out"]
     train = [_gate_task(task) for task in plan.tasks if task.role == "train"]
-    excluded = _left_out(plan)
     if not _looks(plan):
-        return Leaks(excluded)
+        return Leaks()
     stage.staging.mkdir(parents=True, exist_ok=True)
     result = run_gate(train, held_out, settings, runner, stage.staging, seen)
     found = problems(result, train, settings)
     if found:
         raise InstructifyError(*found)
-    return Leaks({**result.dropped, **excluded}, result.counts)
+    return Leaks(result.dropped, result.counts)
 
 
-def _left_out(plan: Plan) -> dict[str, Mapping[str, I64]]:
-    """Return all rows of the training tasks that are held-out ones by what is known of the datasets."""
-    sides: dict[Role, dict[str, Identity]] = {"train": {}, "held_out": {}}
-    for task in plan.tasks:
-        sides[task.role][task.name] = task.identity
-    reasons = related(sides["train"], sides["held_out"], plan.recipe.leaks)[0]
-    sources = {task.name: task.source for task in plan.tasks}
-    return {
-        name: {reason: np.arange(sources[name].start, sources[name].stop)} for name, reason in reasons.items()
-    }
+def ngram_counts(plan: Plan, shards: Sequence[Shard]) -> tuple[NgramCount, ...]:
+    """Return how many training examples shared wording with each held-out task.
+
+    Raises InstructifyError where the recipe says that there may be none, or not so many.
+    """
+    hits: Counter[tuple[str, str]] = Counter()
+    rendered: Counter[str] = Counter()
+    for shard in shards:
+        for entry in shard.record.meta["templates"]:
+            rendered[shard.task] += int(entry.get("rows", 0))
+            for held_out, count in entry.get("leaks", {}).items():
+                hits[shard.task, held_out] += count
+    settings = plan.recipe.leaks
+    problems = []
+    for (task, held_out), count in sorted(hits.items()):
+        share = f"{count:,} of {rendered[task]:,} examples"
+        what = f"{share} share 13 words in a row with the held-out task {held_out}"
+        if settings.ngram == "fail":
+            problems.append(Problem(what, task, "none, as leaks.ngram is fail"))
+        elif count > settings.max_dropped * rendered[task]:
+            problems.append(Problem(what, task, f"at most {settings.max_dropped:.0%} (leaks.max_dropped)"))
+    if problems:
+        raise InstructifyError(*problems)
+    return tuple(NgramCount(task, held_out, count) for (task, held_out), count in sorted(hits.items()))
 
 
 def gate_rows(plan: Plan) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from instructify.build.drafts import Draft, find_data_root, make_draft
-from instructify.build.roles import role_problems
+from instructify.build.roles import known_leaks, role_problems
 from instructify.compose.budget import Budget, open_tokenizer
 from instructify.errors import InstructifyError, Problem
 from instructify.keys import Key
@@ -124,10 +124,17 @@ def make_plan(
         problems = [_placed(problem, loaded.path.name, "") for problem in found]
     if problems:
         raise InstructifyError(*problems)
+    left_out = known_leaks(recipe, drafts)
+    drafts = [draft for draft in drafts if draft.entry.task not in left_out]
     sizes = [_size(draft) for draft in drafts if draft.role == "train"]
+    if not sizes:
+        raise InstructifyError(
+            Problem("every training task is left out", loaded.path.name, "leaks: off, or others")
+        )
     mixture = allot(sizes, recipe.mixture)
     tasks = tuple(_planned(draft, recipe.mixture, mixture) for draft in drafts)
-    notes = [f"{draft.entry.task}: {note}" for draft in drafts for note in draft.notes]
+    notes = [f"{name} is left out of training: {why}" for name, why in left_out.items()]
+    notes += [f"{draft.entry.task}: {note}" for draft in drafts for note in draft.notes]
     notes = [*_notes(tasks), *notes, *mixture_notes(recipe.mixture, mixture, sizes)]
     return Plan(recipe, tasks, _budget(loaded), tuple(notes), mixture)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
@@ -12,6 +13,7 @@ from instructify.build.plan import Plan, PlannedTask
 from instructify.keys import I64, Key, hexdigest, positions
 from instructify.publish.stage import Stage
 from instructify.sources import read_rows
+from instructify.types import OpenSource
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,18 +46,23 @@ def write_pools(plan: Plan, stage: Stage, leaks: Leaks) -> dict[str, PoolFile]:
 
 def _rows(task: PlannedTask, seed: int, leaks: Leaks) -> pa.Table:
     """Return the rows of a pool, with their numbers in the column ROW."""
-    import pyarrow as pa
-
     source = task.exemplars
     assert source is not None  # noqa: S101  (the caller asked)
     numbers = source.start + chosen_rows(source.rows, Key.of("pool", seed, source.fingerprint, task.name))
     if task.role == "train":
         for rows in leaks.excluded.get(task.name, {}).values():
             numbers = numbers[~np.isin(numbers, rows)]
-    if not task.columns:
+    return pool_table(source, task.columns, numbers)
+
+
+def pool_table(source: OpenSource, columns: Sequence[str], numbers: I64) -> pa.Table:
+    """Return rows of a source by their numbers, with these in the column ROW, the last one."""
+    import pyarrow as pa
+
+    if not columns:
         return pa.table({ROW: numbers})
-    tables = [read_rows(source, row, row + 1, task.columns) for row in numbers.tolist()]
-    table = pa.concat_tables([read_rows(source, source.start, source.start, task.columns), *tables])
+    tables = [read_rows(source, row, row + 1, columns) for row in numbers.tolist()]
+    table = pa.concat_tables([read_rows(source, source.start, source.start, columns), *tables])
     return table.append_column(ROW, pa.array(numbers)).combine_chunks()
 
 

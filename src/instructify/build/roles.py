@@ -33,12 +33,21 @@ def role_problems(recipe: Recipe, drafts: Sequence[Draft], base: Path) -> list[P
         if name.casefold() in folded and name not in recipe.held_out
     ]
     problems += _shared(drafts, base)
-    train = {draft.entry.task: draft.identity for draft in drafts if draft.role == "train"}
-    held_out = {draft.entry.task: draft.identity for draft in drafts if draft.role == "held_out"}
-    problems += related(train, held_out, recipe.leaks)[1]
+    problems += _related(recipe, drafts)[1]
     if all(draft.role == "held_out" for draft in drafts):
         problems.append(Problem("every task is held out, so nothing is left to train on"))
     return problems
+
+
+def known_leaks(recipe: Recipe, drafts: Sequence[Draft]) -> dict[str, str]:
+    """Return the training tasks that are left out for what is known of their datasets, with the reason."""
+    return _related(recipe, drafts)[0]
+
+
+def _related(recipe: Recipe, drafts: Sequence[Draft]) -> tuple[dict[str, str], list[Problem]]:
+    train = {draft.entry.task: draft.identity for draft in drafts if draft.role == "train"}
+    held_out = {draft.entry.task: draft.identity for draft in drafts if draft.role == "held_out"}
+    return related(train, held_out, recipe.leaks)
 
 
 def _shared(drafts: Sequence[Draft], base: Path) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from instructify.build.emit import CandidateFile, EmitTask, Emitted, emit_shard
 from instructify.build.guards import check_apart, check_ledgers, check_outside
-from instructify.build.leaks import find_leaks, gate_rows
+from instructify.build.leaks import find_leaks, gate_rows, ngram_counts
 from instructify.build.make import Shard
 from instructify.build.plan import Plan, PlannedTask, make_plan
 from instructify.build.profile import Profile, make_profile
@@ -72,6 +72,7 @@ def build(
                 watcher.phase("compare", gate_rows(plan), "rows")
             leaks = find_leaks(plan, runner, stage, watcher.advance)
             made = make_all(plan, stage, runner, watcher, code_version(), leaks)
+            shared = ngram_counts(plan, made.shards)
             tokens = token_statistics(plan, made.shards)
             check_unknown(plan, tokens)
             ledgers = [progress.ledger() for progress in made.progress.values()]
@@ -79,7 +80,9 @@ def build(
             emitted = _emit(plan, stage, made, ledgers, runner, watcher)
         records = [record for part in PARTS for shard in emitted[part] for record in shard.records]
         contents = {part: _content_hash(emitted[part]) for part in PARTS if emitted[part]}
-        document = manifest_document(loaded, plan, ledgers, contents, records, leaks, tokens, code_version())
+        document = manifest_document(
+            loaded, plan, ledgers, contents, records, leaks, shared, tokens, code_version()
+        )
         text = card_text(plan, ledgers, records, document)
         card = stage.write(f"out/{CARD_NAME}", lambda file: _write_text(file, text), {})
         for task in plan.tasks:

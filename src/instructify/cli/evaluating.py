@@ -68,6 +68,9 @@ def evaluate(
 
     Example: instructify evaluate recipes/tiny.yaml
     """
+    if task and out is None:
+        what = "scores that are not of all held-out tasks need a folder of their own: name one with --out"
+        raise typer.BadParameter(what, param_hint="--task")
     from instructify.evaluate import BASE, Job, finished, of_adapter, read_held_out
     from instructify.evaluate import evaluate as score
     from instructify.recipe.training import ModelSection

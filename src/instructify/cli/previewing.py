@@ -75,6 +75,8 @@ def preview(
     """
     if json and (html is not None or watch):
         raise typer.BadParameter("is for one preview in the terminal", param_hint="--json")
+    if html is not None and html.suffix in (".jinja", ".yaml", ".yml"):
+        raise typer.BadParameter("would be written over a template or a recipe", param_hint="--html")
     from instructify.preview import Wanted, find, open_bench, sheets
 
     wanted = Wanted(

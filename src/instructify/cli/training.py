@@ -23,7 +23,8 @@ BuildDir = Annotated[
 def finetune(
     recipe: RecipePath,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Train this seed only, instead of all of the recipe's.")
+        int | None,
+        typer.Option(min=0, max=2**31 - 1, help="Train this seed only, instead of all of the recipe's."),
     ] = None,
     run: RunDir = None,
     build: BuildDir = None,

@@ -75,10 +75,11 @@ class Budget:
         """Return a prompt cut to the budget, with how many characters were taken; None where that cannot be.
 
         What is cut is the end of the longest text that the template marked with `fit`, else of the first of
-        `fields` that the prompt holds, where it stands last. At least one character of it stays.
+        `fields` that the prompt holds, where it stands last; such a text has to be at least half of the
+        prompt, for a shorter one may be the question. At least one character of it stays.
         """
         place = _marked(text) or next(filter(None, (_standing(text, field) for field in fields)), None)
-        if place is None:
+        if place is None or (FIT_OPEN not in text and 2 * (place[1] - place[0]) < len(text)):
             return None
         parts = (text[: place[0]], text[slice(*place)], text[place[1] :])
         head, middle, tail = (without_fit(part) for part in parts)

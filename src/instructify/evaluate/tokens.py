@@ -42,7 +42,9 @@ def encode_prompts(tokenizer: Any, texts: Sequence[str], settings: Evaluate, whe
         raise InstructifyError(Problem(what, where, wanted))
     prompts = []
     for ids in encoded:
-        kept = ids if len(ids) <= room else ids[-room:] if settings.truncate == "left" else ids[:room]
+        kept = (
+            ids if len(ids) <= room else ids[len(ids) - room :] if settings.truncate == "left" else ids[:room]
+        )
         prompts.append(Prompt((*kept, *eos) if settings.encoder_eos else kept or eos, len(ids) > room))
     return prompts
 

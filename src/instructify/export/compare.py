@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,9 +37,10 @@ class Comparison:
 
     @property
     def agrees(self) -> bool:
-        """Whether every choice, the accuracy to four decimals and every log-likelihood agree."""
+        """Whether every document has a score of ours, and choices, accuracy and log-likelihoods agree."""
         return (
             self.documents > 0
+            and self.missing == 0
             and self.differing == 0
             and f"{self.ours:.4f}" == f"{self.theirs:.4f}"
             and self.largest <= TOLERANCE
@@ -120,7 +122,8 @@ def _compare(
         differing += theirs != row["predicted"]
         tied += theirs != row["predicted"] and mine[theirs] == mine[row["predicted"]]
         hits.append((row["predicted"] == row["label"], accuracy))
-        largest = max(largest, *(abs(a - b) for a, b in zip(mine, logs, strict=True)))
+        gaps = [abs(a - b) for a, b in zip(mine, logs, strict=True)]
+        largest = max(largest, *(gap if math.isfinite(gap) else math.inf for gap in gaps))
     right = _mean([float(hit) for hit, _ in hits]), _mean([theirs for _, theirs in hits])
     return Comparison(name, len(hits), missing, *right, differing, tied, largest)
 

@@ -60,8 +60,10 @@ def _save(model: Any, folder: Path, source: Path) -> None:
         # an untied head is written out even where it is the embedding, for the config says it is not
         head = model.get_output_embeddings()
         head.weight = type(head.weight)(head.weight.detach().clone(), requires_grad=False)
+    # peft would ask the hub, by the base's name, whether its vocabulary has grown; ours never does
+    kept = {"save_embedding_layers": False} if hasattr(model, "peft_config") else {}
     with quiet():
-        model.save_pretrained(str(folder))
+        model.save_pretrained(str(folder), **kept)
     for name, portable in (("config.json", untied_config), ("adapter_config.json", _ordered)):
         path = folder / name
         if path.is_file():

@@ -108,7 +108,10 @@ def reread(found: Found) -> Found:
     entries = {entry.task: entry for entry in recipe.tasks}
     tasks = []
     for task in found.tasks:
-        entry = entries[task.name]
+        entry = entries.get(task.name)
+        if entry is None:
+            what = f"there are no templates of {task.name} here now"
+            raise InstructifyError(Problem(what, found.wanted.target))
         folder = entry.templates.dataset or (f"{task.dataset}/{task.subset}" if task.subset else task.dataset)
         composed = recipe.variants if task.role == "train" else recipe.eval_variants
         templates, variants, _ = composable(select_templates(library, entry, folder), composed)

@@ -94,6 +94,8 @@ REMARKS = {")": "(", "]": "[", "}": "{"}
 """Brackets around what is said beside the word and not read: 서울(Seoul)은 is read 서울은."""
 SYMBOLS = dict.fromkeys("%℃°$€£+&", VOWEL) | {"₩": CONSONANT}
 """Symbols by their usual reading: 퍼센트, 도, 달러, 유로, 파운드, 플러스, 앤드; 원."""
+CURRENCIES = ("$", "€", "£", "₩")
+"""Symbols that stand before a number and are read after it."""
 
 
 def _without_marks(word: str, remarks: Mapping[str, str]) -> str:
@@ -124,6 +126,8 @@ def _number(word: str) -> int:
     found = _NUMBER.search(word)
     assert found is not None  # noqa: S101  (the word ends in a digit)
     number, before = found[0], word[: found.start()]
+    if before[-1:] in CURRENCIES:
+        return SYMBOLS[before[-1]]
     if re.search(r"[0-9]/\Z", before):
         return UNKNOWN  # a date is read forwards, a fraction backwards
     if len(number) == 1 and re.search(r"[A-Za-z]\Z", before):

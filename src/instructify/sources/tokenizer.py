@@ -19,7 +19,7 @@ def find_tokenizer(name: str, base: Path) -> tuple[Path, str]:
     place = (base / Path(name).expanduser()).resolve()
     path = place / FILE if place.is_dir() else place
     if not path.is_file():
-        if place.exists() or name.endswith(".json") or name.startswith((".", "/", "~")):
+        if place.exists() or "/" not in name or name.endswith(".json") or name.startswith((".", "/", "~")):
             raise InstructifyError(Problem(f"tokens.tokenizer: there is no file {path}", expected=FILE))
         path = _of_hub(name)
     try:
