@@ -325,3 +325,17 @@ def test_every_recipe_of_the_guide_to_mixtures_loads() -> None:
     assert len(sections) >= 6
     for section in sections:
         Mixture.model_validate(section["mixture"])
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not DATA.is_dir(), reason="needs the datasets of the shared folder")
+@pytest.mark.parametrize("name", ["t0-mini", "flan2022-mini", "cot"])
+def test_the_recipes_for_public_data_build_what_they_plan(tmp_path: Path, name: str) -> None:
+    path = ROOT / "recipes" / f"{name}.yaml"
+    planned = json.loads(succeed("plan", path, "--data-root", DATA, "--no-sample", "--json"))
+    succeed("build", path, "--data-root", DATA, "-o", tmp_path / "out", "--quiet")
+    kept: Counter[str] = Counter()
+    for (task, _), ledger in ledgers(tmp_path / "out").items():
+        kept[task] += ledger["kept"]
+    assert {task["task"]: task["examples"] for task in planned["tasks"]} == kept
+    assert len(kept) == len(planned["tasks"]) >= 6
