@@ -72,6 +72,12 @@ def test_a_report_says_in_words_what_improved_got_worse_and_showed_no_effect(sho
     assert "so the interval is widened" in section(text, "tiny/same")
 
 
+def test_the_tokens_that_the_build_counted_stand_beside_its_tasks(showcase):
+    for text in (Page(showcase.html.read_text("utf-8")).text, showcase.markdown.read_text("utf-8")):
+        assert "median 41, most 1,090" in text
+        assert "median 2, most 7" in text
+
+
 def test_where_the_base_saw_the_task_the_word_is_retention(showcase):
     text = Page(showcase.html.read_text("utf-8")).text
     assert RETENTION["note"] in section(text, "story/ends")

@@ -192,6 +192,7 @@ def _tasks(manifest: Mapping[str, Any]) -> Table:
     kept: Counter[str] = Counter()
     for ledger in manifest["ledgers"]:
         kept[ledger["task"]] += ledger["kept"]
+    tokens = {found["task"]: found for found in manifest.get("tokens", ())}
     rows = tuple(
         (
             Cell(task["name"]),
@@ -199,10 +200,20 @@ def _tasks(manifest: Mapping[str, Any]) -> Table:
             Cell(task["role"].replace("_", " ")),
             Cell(f"{len(task['templates']):,}"),
             Cell(f"{kept[task['name']]:,}"),
+            *(_lengths(tokens.get(task["name"])) if tokens else ()),
         )
         for task in manifest["tasks"]
     )
-    return Table(("task", "cluster", "role", "templates", "examples"), rows)
+    counted = ("prompt tokens", "target tokens") if tokens else ()
+    return Table(("task", "cluster", "role", "templates", "examples", *counted), rows)
+
+
+def _lengths(task: Mapping[str, Any] | None) -> list[Cell]:
+    """Return median and most tokens of prompt and target, by the build's sample."""
+    if task is None:
+        return [Cell(""), Cell("")]
+    sides = (task["inputs"], task["targets"])
+    return [Cell(f"median {side['median']:,}, most {side['most']:,}") for side in sides]
 
 
 def _trained(trainings: Sequence[Training]) -> tuple[Facts, Table]:
