@@ -112,7 +112,9 @@ def open_tokenizer(path: Path) -> Any:
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises bare Exceptions
-        raise InstructifyError(Problem(f"no tokenizer: {str(error).splitlines()[0]}", str(path))) from error
+        reason = (str(error).splitlines() or [""])[0]
+        what = f"no tokenizer can be read: {reason}"
+        raise InstructifyError(Problem(what, str(path), "a tokenizer.json")) from None
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer

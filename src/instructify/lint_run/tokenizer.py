@@ -6,25 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from instructify.errors import InstructifyError, Problem
+from instructify.compose.budget import open_tokenizer
 from instructify.lint.model import Tokens
 
 
 def load_tokenizer(path: Path) -> Tokens:
     """Return the tokenizer of a tokenizer.json, or of the folder that holds one; raises InstructifyError."""
-    try:
-        import tokenizers
-    except ImportError as error:
-        what = "the tokenizer rules need tokenizers: pip install 'instructify[train]'"
-        raise InstructifyError(Problem(what)) from error
-    file = path / "tokenizer.json" if path.is_dir() else path
-    try:
-        return _Fast(tokenizers.Tokenizer.from_file(str(file)))
-    except Exception as error:  # tokenizers raises bare Exception
-        reason = (str(error).splitlines() or [""])[0]
-        raise InstructifyError(
-            Problem(f"no tokenizer can be read: {reason}", str(file), "a tokenizer.json")
-        ) from None
+    return _Fast(open_tokenizer(path / "tokenizer.json" if path.is_dir() else path))
 
 
 class _Fast:
