@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from instructify.build.candidates import choices_column
 from instructify.compose.budget import Budget
 from instructify.compose.composition import Composed, Composer, prints
 from instructify.compose.exemplars import make_pool
@@ -157,9 +158,7 @@ def _texts(rows: Rows, batch: RenderedBatch) -> Texts:
     import pyarrow as pa
 
     kind = pa.large_list(pa.large_string())
-    choices = batch.choices
-    if isinstance(choices, tuple):
-        choices = pa.array([choices], kind).take(pa.array(np.zeros(len(batch.kept), np.int64)))
+    choices = choices_column(batch.choices, len(batch.kept))
     return Texts(
         rows.numbers[batch.kept],
         _flat(batch.inputs.cast(pa.large_string())),

@@ -70,11 +70,11 @@ class Leaks:
 
 def find_leaks(plan: Plan, runner: Runner, stage: Stage, seen: Any) -> Leaks:
     """Return what training tasks have to give up; raises InstructifyError where the recipe says fail."""
+    if not _looks(plan):
+        return Leaks()
     settings = plan.recipe.leaks
     held_out = [_gate_task(task) for task in plan.tasks if task.role == "held_out"]
     train = [_gate_task(task) for task in plan.tasks if task.role == "train"]
-    if not _looks(plan):
-        return Leaks()
     stage.staging.mkdir(parents=True, exist_ok=True)
     result = run_gate(train, held_out, settings, runner, stage.staging, seen)
     found = problems(result, train, settings)

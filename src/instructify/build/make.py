@@ -20,6 +20,7 @@ from instructify.build.audit import audit
 from instructify.build.candidates import candidates, choices_column, in_order, text_bytes
 from instructify.build.composing import Part, PoolFile, compiled, compose_rows, is_plain
 from instructify.build.leaks import NgramFiles, without_ngrams
+from instructify.build.tokens import token_sample
 from instructify.compose.budget import Budget
 from instructify.compose.composition import Composed
 from instructify.compose.texts import Texts
@@ -42,8 +43,6 @@ TEXT_PER_SHARD, MAX_TEXT_PER_SHARD = 1 << 25, 1 << 26
 """Bytes of row text times templates that a shard should have, and may have at most."""
 MAX_RUNAWAYS = 5
 FOLDER = "candidates"
-SAMPLED = 16
-"""Examples of each template and shard whose tokens are counted for the statistics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +277,7 @@ def _render_window(
         facts["leaks"] = dict(sorted(leaks.items()))
     if task.budget is not None:
         with timed(seconds, "count tokens"):
-            facts["tokens"] = _token_sample(task.budget, tables)
+            facts["tokens"] = token_sample(task.budget, tables)
     return _Made(tables, characters, _fallen(window, task.source.rows, dropped), facts)
 
 
@@ -309,21 +308,6 @@ def _fallen(window: Window, total: int, dropped: dict[str, list[int]]) -> dict[s
     if window.is_whole(total):
         return {reason: len(rows) for reason, rows in dropped.items()}
     return dict(dropped)
-
-
-def _token_sample(budget: Budget, tables: Sequence[pa.Table]) -> dict[str, Any]:
-    """Return the tokens of a few prompts and targets, and what of them the tokenizer does not know."""
-    found: dict[str, Any] = {"unknown": 0}
-    behind: Counter[str] = Counter()
-    for name in ("inputs", "targets"):
-        texts: list[str] = []
-        for table in tables:
-            picked = np.unique(np.linspace(0, table.num_rows - 1, SAMPLED).astype(np.int64))
-            texts += table[name].take(picked).to_pylist() if table.num_rows else []
-        found[name], unknown, characters = budget.measure(texts)
-        found["unknown"] += unknown
-        behind.update(characters)
-    return {**found, "characters": dict(behind.most_common(20))}
 
 
 def _facts(template: BatchTemplate, rows: int, batch: RenderedBatch, audited: int) -> dict[str, Any]:

@@ -68,8 +68,8 @@ def build(
         plan = make_plan(loaded, stage.staging / "sources", data_root, lambda _: watcher.advance(1))
         preflight(plan)
         with open_runner(workers) as runner:
-            if gate_rows(plan):
-                watcher.phase("compare", gate_rows(plan), "rows")
+            if rows := gate_rows(plan):
+                watcher.phase("compare", rows, "rows")
             leaks = find_leaks(plan, runner, stage, watcher.advance)
             made = make_all(plan, stage, runner, watcher, code_version(), leaks)
             shared = ngram_counts(plan, made.shards)

@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from instructify.build.make import Shard
-from instructify.build.plan import Plan
+from instructify.compose.budget import Budget
 from instructify.errors import InstructifyError, Problem
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from instructify.build.make import Shard
+    from instructify.build.plan import Plan
+
+SAMPLED = 16
+"""Examples of each template and shard whose tokens are counted for the statistics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,21 @@ class TaskTokens:
             "unknown": self.unknown,
             "unknown_characters": list(self.characters),
         }
+
+
+def token_sample(budget: Budget, tables: Sequence[pa.Table]) -> dict[str, Any]:
+    """Return the tokens of a few prompts and targets, and what of them the tokenizer does not know."""
+    found: dict[str, Any] = {"unknown": 0}
+    behind: Counter[str] = Counter()
+    for name in ("inputs", "targets"):
+        texts: list[str] = []
+        for table in tables:
+            picked = np.unique(np.linspace(0, table.num_rows - 1, SAMPLED).astype(np.int64))
+            texts += table[name].take(picked).to_pylist() if table.num_rows else []
+        found[name], unknown, characters = budget.measure(texts)
+        found["unknown"] += unknown
+        behind.update(characters)
+    return {**found, "characters": dict(behind.most_common(20))}
 
 
 def token_statistics(plan: Plan, shards: Sequence[Shard]) -> tuple[TaskTokens, ...]:
