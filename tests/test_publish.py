@@ -73,7 +73,7 @@ def test_published_is_exactly_what_was_staged_with_a_manifest_that_describes_it(
     assert document["files"][1] == {
         "path": "chat/train.jsonl",
         "bytes": 15,
-        "sha256": record.sha256,
+        "sha256": record.digest,
         "rows": 5,
         "content_hash": "0" * 64,
         "part": "train",

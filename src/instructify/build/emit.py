@@ -31,7 +31,7 @@ class CandidateFile:
     """A made shard as emit sees it: for each slot, where to cut and the columns that are constant."""
 
     path: str
-    sha256: str
+    digest: str
     cuts: tuple[int, ...]
     constants: tuple[tuple[tuple[str, str | None], ...], ...]
 
@@ -65,7 +65,7 @@ class Emitted:
 
 def emit_shard(task: EmitTask) -> Emitted:
     """Write one shard in every format, or find it written before."""
-    names = [f"{file.sha256} {file.cuts} {file.constants}" for file in task.files]
+    names = [f"{file.digest} {file.cuts} {file.constants}" for file in task.files]
     key = hexdigest(task.part, task.number, task.count, *names)
     found = [_find(task, name, key) for name in task.formats]
     if all(found):
@@ -126,8 +126,9 @@ def _slice(staging: Path, file: CandidateFile, low: int, high: int) -> tuple[Any
     keep = np.flatnonzero(places < np.array(file.cuts, np.int64)[slots])
     if not len(keep):
         return None
-    # a copy, so that the file's pages can go: all files mapped at once would look like memory in use
-    picked = table.slice(start, stop - start).take(pa.array(keep))
+    picked = table.slice(start, stop - start)
+    if len(keep) < picked.num_rows:
+        picked = picked.take(pa.array(keep))
     columns = {name: picked[name] for name in picked.column_names if name not in ("order", "place", "slot")}
     for position, (name, _) in enumerate(file.constants[0]):
         columns[name] = _constants([own[position][1] for own in file.constants], slots[keep])

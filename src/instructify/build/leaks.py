@@ -145,7 +145,7 @@ def write_ngrams(plan: Plan, stage: Stage, shards: Sequence[Shard]) -> NgramFile
         def write(file: BinaryIO, array: Any = array) -> None:
             np.save(file, array, allow_pickle=False)
 
-        digests.append(stage.write(f"leaks/{name}.npy", write, {}).sha256)
+        digests.append(stage.write(f"leaks/{name}.npy", write, {}).digest)
     return NgramFiles(stage.staging / "leaks", index.tasks, " ".join(digests))
 
 

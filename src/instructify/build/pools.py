@@ -40,7 +40,7 @@ def write_pools(plan: Plan, stage: Stage, leaks: Leaks) -> dict[str, PoolFile]:
 
         name = hexdigest(task.exemplars.fingerprint, plan.recipe.seed, task.name, *task.columns)[:32]
         record = stage.write(f"pools/{name}.arrow", write, {})
-        pools[task.name] = PoolFile(stage.staging / record.path, record.sha256)
+        pools[task.name] = PoolFile(stage.staging / record.path, record.digest)
     return pools
 
 

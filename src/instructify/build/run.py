@@ -149,7 +149,7 @@ def _candidates(task: PlannedTask, shard: Shard, cuts: dict[tuple[str, str], int
     by_name = {template.name: template for template in task.templates}
     return CandidateFile(
         shard.record.path,
-        shard.record.sha256,
+        shard.record.digest,
         tuple(cuts[task.name, name] for name, _ in shard.slots),
         tuple(
             (

@@ -22,7 +22,9 @@ import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
+
+import xxhash
 
 from instructify.errors import InstructifyError, Problem
 from instructify.publish.sealed import seal, unseal
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 META, TEMPORARY = "meta", "tmp"
 _SEAL = "sidecar_sha256"
 _CHUNK = 1 << 20
+_Hasher = Literal["sha256", "xxh3"]
+_HASHERS: Mapping[_Hasher, Callable[[], Any]] = {"sha256": hashlib.sha256, "xxh3": xxhash.xxh3_128}
 RERUN = "; a rerun goes on from what is already done"
 _IN_WORDS = {
     errno.ENOSPC: "the disk is full",
@@ -50,11 +54,14 @@ _IN_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """A staged file: its path in the staging directory, size in bytes, SHA-256 and metadata."""
+    """A staged file: its path in the staging directory, size in bytes, digest and metadata.
+
+    The digest is hexadecimal: SHA-256 of a file that was flushed, XXH3 (128 bits) of one that was not.
+    """
 
     path: str
     bytes: int
-    sha256: str
+    digest: str
     meta: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -77,19 +84,21 @@ def write_file(
 ) -> FileRecord:
     """Stage one file, whatever was there before, and return its record.
 
-    `write` gets a binary file that can be written in order only. Without `flush` the disk may take its time:
-    after a power failure the file may be torn, which `find_file` sees by its hash. Raises InstructifyError if
-    the disk refuses; then no file that is cut short has the name `relative`.
+    `write` gets a binary file that can be written in order only. Without `flush`, for work that nobody
+    publishes, the disk may take its time and the digest is a fast one: after a power failure the file may be
+    torn, which `find_file` sees. Raises InstructifyError if the disk refuses; then no file that is cut short
+    has the name `relative`.
     """
     target = _inside(staging, relative)
     sidecar = _sidecar(staging, relative)
-    size, sha256 = _write_whole(staging, target, write, flush)
-    described = seal({"path": relative, "bytes": size, "sha256": sha256, "meta": dict(meta)}, _SEAL)
+    hasher: _Hasher = "sha256" if flush else "xxh3"
+    size, digest = _write_whole(staging, target, write, flush, hasher)
+    described = seal({"path": relative, "bytes": size, hasher: digest, "meta": dict(meta)}, _SEAL)
     write_bytes(staging, sidecar, described, flush=flush)
     if flush:
         with io_errors(target, "write", RERUN):
             sync_directory(target.parent)
-    return FileRecord(relative, size, sha256, dict(meta))
+    return FileRecord(relative, size, digest, dict(meta))
 
 
 def find_file(staging: Path, relative: str) -> FileRecord | None:
@@ -101,13 +110,14 @@ def find_file(staging: Path, relative: str) -> FileRecord | None:
     sidecar = _sidecar(staging, relative)
     try:
         document, complaint = unseal(sidecar.read_bytes(), _SEAL)
-        record = None if complaint or document is None else _as_record(document)
-        if record and record.path == relative and stat.S_ISREG(target.lstat().st_mode):
-            found = sum_file(target)
-            if (found.bytes, found.sha256) == (record.bytes, record.sha256):
+        if document is not None and not complaint and stat.S_ISREG(target.lstat().st_mode):
+            hasher: _Hasher = "sha256" if "sha256" in document else "xxh3"
+            record = FileRecord(document["path"], document["bytes"], document[hasher], document["meta"])
+            size, digest, _ = _sum(target, hasher)
+            if (record.path, record.bytes, record.digest) == (relative, size, digest):
                 return record
-    except OSError:
-        pass  # missing or unreadable: written anew below all the same
+    except (OSError, KeyError):
+        pass  # missing, unreadable or not ours: written anew all the same
     for path in (sidecar, target):
         with io_errors(path, "remove"):
             remove(path)
@@ -128,13 +138,7 @@ def write_bytes(staging: Path, target: Path, data: bytes, *, flush: bool = True)
 
 def sum_file(path: Path) -> FileSum:
     """Return size, SHA-256 and number of line ends of a file, in flat memory; raises OSError."""
-    digest, size, lines = hashlib.sha256(), 0, 0
-    with path.open("rb", buffering=0) as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-            lines += chunk.count(b"\n")
-    return FileSum(size, digest.hexdigest(), lines)
+    return FileSum(*_sum(path, "sha256"))
 
 
 def unlisted(directory: Path, listed: Collection[str]) -> list[str]:
@@ -202,10 +206,10 @@ def in_words(exc: OSError) -> str:
 class _Sink(io.RawIOBase):
     """A write-only file that hashes what passes through; closing it leaves the real file open."""
 
-    def __init__(self, file: BinaryIO, target: Path) -> None:
+    def __init__(self, file: BinaryIO, target: Path, hasher: _Hasher) -> None:
         self._file = file
         self._target = target
-        self._digest = hashlib.sha256()
+        self._hasher = _HASHERS[hasher]()
         self.size = 0
 
     def writable(self) -> bool:
@@ -219,17 +223,18 @@ class _Sink(io.RawIOBase):
         # only here: an OSError of the callback's own, as from a source it reads, is not about this file
         with io_errors(self._target, "write", RERUN):
             self._file.write(view)
-        self._digest.update(view)
+        self._hasher.update(view)
         self.size += view.nbytes
         return view.nbytes
 
     @property
-    def sha256(self) -> str:
-        return self._digest.hexdigest()
+    def digest(self) -> str:
+        digest: str = self._hasher.hexdigest()
+        return digest
 
 
 def _write_whole(
-    staging: Path, target: Path, write: Callable[[BinaryIO], None], flush: bool
+    staging: Path, target: Path, write: Callable[[BinaryIO], None], flush: bool, hasher: _Hasher = "sha256"
 ) -> tuple[int, str]:
     temporary = staging / TEMPORARY / f"{os.getpid()}-{uuid.uuid4().hex}"
     with io_errors(target, "write", RERUN):
@@ -237,7 +242,7 @@ def _write_whole(
         target.parent.mkdir(parents=True, exist_ok=True)
         file = temporary.open("xb")
     try:
-        sink = _Sink(file, target)
+        sink = _Sink(file, target, hasher)
         write(cast("BinaryIO", sink))
         with io_errors(target, "write", RERUN):
             file.flush()
@@ -251,7 +256,17 @@ def _write_whole(
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
-    return sink.size, sink.sha256
+    return sink.size, sink.digest
+
+
+def _sum(path: Path, hasher: _Hasher) -> tuple[int, str, int]:
+    digest, size, lines = _HASHERS[hasher](), 0, 0
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+            lines += chunk.count(b"\n")
+    return size, digest.hexdigest(), lines
 
 
 def _inside(staging: Path, relative: str) -> Path:
@@ -265,10 +280,3 @@ def _inside(staging: Path, relative: str) -> Path:
 
 def _sidecar(staging: Path, relative: str) -> Path:
     return staging / META / f"{relative}.json"
-
-
-def _as_record(document: Mapping[str, Any]) -> FileRecord | None:
-    try:
-        return FileRecord(document["path"], document["bytes"], document["sha256"], document["meta"])
-    except KeyError:
-        return None

@@ -174,7 +174,7 @@ def _check_staged(staging: Path, files: Sequence[FileRecord]) -> None:
 
 def _entry(record: FileRecord) -> manifest.FileEntry:
     described = {name: record.meta.get(name) for name in ("rows", "content_hash", "part", "format")}
-    return manifest.FileEntry(_published_path(record), record.bytes, record.sha256, **described)
+    return manifest.FileEntry(_published_path(record), record.bytes, record.digest, **described)
 
 
 def _published_path(record: FileRecord) -> str:
