@@ -227,6 +227,28 @@ def test_binary_columns_are_kept_and_not_read_unless_asked_for(tmp_path: Path) -
     assert read_rows(source, 0, 1, ["image"]).to_pylist() == [{"image": b"\x89PNG"}]
 
 
+def test_of_a_struct_only_the_fields_asked_for_are_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    inner = [{"text": [f"answer {n}"], "at": {"line": n, "note": f"remark {n}"}} for n in range(100)]
+    table = pa.table({"t": [f"text {n}" for n in range(100)], "answers": [*inner[:50], None, *inner[51:]]})
+    pq.write_table(table, path, compression="none", use_dictionary=False, write_page_checksum=True)
+    damaged = bytearray(path.read_bytes())
+    damaged[damaged.index(b"remark 70")] ^= 1
+    put(path, bytes(damaged))
+    source = opened(tmp_path, "a.parquet")
+    with pytest.raises(InstructifyError, match="cannot be read"):
+        read_rows(source, 49, 52, ["answers"])
+    fields = {"answers": [("at", "line"), ("text",)], "t": [()]}
+    assert read_rows(source, 49, 52, ["t", "answers"], fields).to_pylist() == [
+        {"t": "text 49", "answers": {"text": ["answer 49"], "at": {"line": 49}}},
+        {"t": "text 50", "answers": None},
+        {"t": "text 51", "answers": {"text": ["answer 51"], "at": {"line": 51}}},
+    ]
+    assert read_rows(source, 0, 0, ["answers"], fields).schema == pa.schema(
+        {"answers": pa.struct({"text": pa.list_(pa.string()), "at": pa.struct({"line": pa.int64()})})}
+    )
+
+
 def test_an_ingested_file_is_written_once_and_found_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 from instructify.build.audit import audit
 from instructify.build.candidates import candidates, choices_column, in_order, text_bytes
 from instructify.build.composing import Part, PoolFile, compiled, compose_rows, is_plain
+from instructify.build.fields import fields_read
 from instructify.build.leaks import NgramFiles, without_ngrams
 from instructify.build.tokens import token_sample
 from instructify.compose.budget import Budget
@@ -29,7 +30,7 @@ from instructify.keys import I64, Key, hexdigest, positions
 from instructify.publish.files import FileRecord, find_file, write_file
 from instructify.recipe.variants import Variant
 from instructify.render.compiled import BatchTemplate, RenderedBatch, Rows
-from instructify.sources import read_rows
+from instructify.sources import FieldPath, read_rows, source_schema
 from instructify.sources.stamps import check_file
 from instructify.templates import Template
 from instructify.types import OpenSource
@@ -221,7 +222,15 @@ def _read(task: ShardTask) -> Rows | None:
     source = task.source
     if not any(len(_chosen(window, numbers - source.start, source.rows)[0]) for window in task.windows):
         return None
-    return Rows(read_rows(source, task.start, task.stop, task.columns), numbers)
+    fields = _fields(task)
+    return Rows(read_rows(source, task.start, task.stop, task.columns, fields), numbers)
+
+
+def _fields(task: ShardTask) -> dict[str, frozenset[FieldPath]]:
+    """Return what to read of each struct column; all of it where rows themselves are composed."""
+    if not all(is_plain(window.template, window.variants, task.budget) for window in task.windows):
+        return {}
+    return fields_read([compiled(window.template) for window in task.windows], source_schema(task.source))
 
 
 def _render(task: ShardTask, every: Rows | None, seconds: dict[str, float]) -> list[_Made]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from instructify.sources.open import open_source
-from instructify.sources.read import read_rows, source_schema
+from instructify.sources.read import FieldPath, read_rows, source_schema
 from instructify.sources.splits import parse_split
 from instructify.sources.stamps import check_unchanged
 
-__all__ = ["check_unchanged", "open_source", "parse_split", "read_rows", "source_schema"]
+__all__ = ["FieldPath", "check_unchanged", "open_source", "parse_split", "read_rows", "source_schema"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -13,6 +13,9 @@ from instructify.types import OpenSource, RowFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+FieldPath = tuple[str, ...]
+"""Names of nested struct fields below a column, from the outside in."""
 
 
 def source_schema(source: OpenSource) -> pa.Schema:
@@ -28,11 +31,18 @@ def source_schema(source: OpenSource) -> pa.Schema:
     return pa.schema([field.with_name(source.renames.get(field.name, field.name)) for field in schema])
 
 
-def read_rows(source: OpenSource, start: int, stop: int, columns: Sequence[str]) -> pa.Table:
+def read_rows(
+    source: OpenSource,
+    start: int,
+    stop: int,
+    columns: Sequence[str],
+    fields: Mapping[str, Collection[FieldPath]] | None = None,
+) -> pa.Table:
     """Return rows [start, stop) of the whole split, those columns only, in that order.
 
-    Only the row groups that hold these rows are decoded, on one thread; the last ones are kept, so that
-    small ranges in order do not decode a group twice.
+    Of the struct columns in `fields` only the fields at those paths are read. Only the row groups that hold
+    these rows are decoded, on one thread; the last ones are kept, so that small ranges in order do not
+    decode a group twice.
 
     Raises:
         InstructifyError: a column does not exist, or a file cannot be read or has changed.
@@ -57,10 +67,15 @@ def read_rows(source: OpenSource, start: int, stop: int, columns: Sequence[str])
                 for name in unknown
             )
         )
-    wanted = pa.schema([schema.field(name) for name in columns])
+    chosen = {name: frozenset((fields or {}).get(name, [()])) for name in columns}
+    types = ((name, _pruned(schema.field(name).type, chosen[name])) for name in columns)
+    wanted = pa.schema([schema.field(name).with_type(kind) for name, kind in types])
     stored = {new: old for old, new in source.renames.items()}
     names = tuple(stored.get(name, name) for name in columns)
-    pieces = [piece.rename_columns(list(columns)) for piece in _pieces(source, start, stop, names)]
+    leaves = tuple(
+        ".".join((stored.get(name, name), *path)) for name in columns for path in sorted(chosen[name])
+    )
+    pieces = [piece.rename_columns(list(columns)) for piece in _pieces(source, start, stop, names, leaves)]
     if not columns:
         # a table without columns forgets how many rows it has, unless made from structs without fields
         return pa.Table.from_struct_array(pa.array([{}] * (stop - start), pa.struct([])))
@@ -99,7 +114,20 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-def _pieces(source: OpenSource, start: int, stop: int, names: tuple[str, ...]) -> Iterator[pa.Table]:
+def _pruned(kind: pa.DataType, paths: Collection[FieldPath]) -> pa.DataType:
+    """Return a struct type with the fields at some paths only; the empty path stands for all of it."""
+    import pyarrow as pa
+
+    if () in paths:
+        return kind
+    kept = [field for field in kind if any(path[0] == field.name for path in paths)]
+    inner = {field.name: {path[1:] for path in paths if path[0] == field.name} for field in kept}
+    return pa.struct([field.with_type(_pruned(field.type, inner[field.name])) for field in kept])
+
+
+def _pieces(
+    source: OpenSource, start: int, stop: int, names: tuple[str, ...], leaves: tuple[str, ...]
+) -> Iterator[pa.Table]:
     before = 0
     for file in source.files:
         low, high = max(start - before, 0), min(stop - before, file.rows)
@@ -111,7 +139,7 @@ def _pieces(source: OpenSource, start: int, stop: int, names: tuple[str, ...]) -
         begin = 0
         for group, end in enumerate(ends):
             if begin < high and low < end:
-                table = _row_group(file, group, names)
+                table = _row_group(file, group, names, leaves)
                 first = max(low - begin, 0)
                 yield table.slice(first, min(high, end) - begin - first)
             begin = end
@@ -135,13 +163,13 @@ def _layout(file: RowFile) -> tuple[tuple[int, ...], pa.Schema]:
 
 
 @lru_cache(maxsize=2)
-def _row_group(file: RowFile, group: int, names: tuple[str, ...]) -> pa.Table:
+def _row_group(file: RowFile, group: int, names: tuple[str, ...], leaves: tuple[str, ...]) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(file.path, page_checksum_verification=True) as opened:
-            table = opened.read_row_group(group, columns=list(names), use_threads=False)
+            table = opened.read_row_group(group, columns=list(leaves), use_threads=False)
         table = table.select(list(names)).replace_schema_metadata(None)
         table = table.cast(plain_schema(table.schema))
     except (pa.ArrowException, OSError) as error:

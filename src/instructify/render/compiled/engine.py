@@ -51,6 +51,11 @@ class BatchTemplate:
         except RecursionError:
             self.refusal = CannotCompile("it is nested too deeply", 1)
 
+    @property
+    def paths(self) -> frozenset[tuple[str, ...]] | None:
+        """Every path of names that is read of a row; None where that cannot be told."""
+        return None if self.refusal is not None or self._prepared.mutates else self._prepared.paths
+
     def render(self, rows: Rows, key: Key) -> RenderedBatch:
         """Render every row of a batch; draws depend on `key` and the rows' absolute numbers."""
         settled = Settled()
