@@ -16,7 +16,7 @@ import pytest
 import build_kit
 from build_kit import Examples
 from compose_kit import write_tokenizer
-from instructify.build import make
+from instructify.build import ranges
 from instructify.build.run import build
 from instructify.cli.progress import Silence
 from instructify.compose.schedule import counts
@@ -262,8 +262,8 @@ def test_workers_and_the_size_of_shards_change_nothing(
     path = folder / "mixture.yaml"
     build_kit.succeed("build", path, "-j", "2", "-q", "--out", tmp_path / "two")
     assert build_kit.differences(build_kit.tree(folder / "out"), build_kit.tree(tmp_path / "two")) == []
-    monkeypatch.setattr(make, "EXAMPLES_PER_SHARD", 100)
-    monkeypatch.setattr(make, "MIN_ROWS", 7)
+    monkeypatch.setattr(ranges, "EXAMPLES_PER_SHARD", 100)
+    monkeypatch.setattr(ranges, "MIN_ROWS", 7)
     made = build(load_recipe(path), Silence(), out=tmp_path / "cut", workers=1)
     assert build_kit.examples(made.out) == built
 

@@ -15,8 +15,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def candidates(slot: int, ids: Key, order: Key, composed: Composed, places: I64) -> pa.Table:
-    """Return the candidates of one template and variant; what none of them has is no column of the table."""
+def candidates(
+    slot: int, ids: Key, order: Key, composed: Composed, places: I64, with_turns: bool = False
+) -> pa.Table:
+    """Return the candidates of one template and variant; what none of them has is no column of the table.
+
+    `with_turns` says that exemplars are wanted one by one as well.
+    """
     import pyarrow as pa
 
     texts, shown = composed.texts, composed.shown
@@ -38,7 +43,7 @@ def candidates(slot: int, ids: Key, order: Key, composed: Composed, places: I64)
         "cut": composed.cut,
         "shots": shown and shown.shots,
         "exemplars": shown and shown.exemplars,
-        "turns": shown and shown.turns,
+        "turns": shown.turns if shown and with_turns else None,
     }
     return pa.table({name: column for name, column in columns.items() if column is not None})
 

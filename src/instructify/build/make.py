@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from instructify.build.candidates import candidates, choices_column, in_order, t
 from instructify.build.composing import Part, PoolFile, compiled, compose_rows, is_plain
 from instructify.build.fields import fields_read
 from instructify.build.leaks import NgramFiles, without_ngrams
+from instructify.build.ranges import MAX_TEXT_PER_SHARD, rows_told
 from instructify.build.tokens import token_sample
 from instructify.compose.budget import Budget
 from instructify.compose.composition import Composed
@@ -31,17 +32,12 @@ from instructify.publish.files import FileRecord, find_file, write_file
 from instructify.recipe.variants import Variant
 from instructify.render.compiled import BatchTemplate, RenderedBatch, Rows
 from instructify.sources import FieldPath, read_rows, source_schema
-from instructify.sources.stamps import check_file
 from instructify.templates import Template
 from instructify.types import OpenSource
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-EXAMPLES_PER_SHARD = 65_536
-MIN_ROWS, MAX_ROWS = 1_024, 16_384
-TEXT_PER_SHARD, MAX_TEXT_PER_SHARD = 1 << 25, 1 << 26
-"""Bytes of row text times templates that a shard should have, and may have at most."""
 MAX_RUNAWAYS = 5
 FOLDER = "candidates"
 
@@ -96,6 +92,8 @@ class ShardTask:
     """Rows that may not be used, in [start, stop), by the reason that they fall for."""
     ngrams: NgramFiles | None = None
     """What no example may say."""
+    with_turns: bool = False
+    """Whether a format will ask for the exemplars of a prompt one by one."""
 
     @property
     def path(self) -> str:
@@ -104,7 +102,8 @@ class ShardTask:
         source, pool = self.source, self.pool.sha256 if self.pool else None
         span = (source.start, source.stop, self.start, self.stop)
         ngrams = self.ngrams.sha256 if self.ngrams else None
-        composed = (pool, self.budget.identity if self.budget else None, str(self.excluded), ngrams)
+        budget = self.budget.identity if self.budget else None
+        composed = (pool, budget, str(self.excluded), ngrams, self.with_turns)
         decisive = (*span, *composed, *self.columns, *windows)
         name = hexdigest(self.code, source.fingerprint, str(self.order), *decisive)
         return f"{FOLDER}/{name[:32]}.arrow"
@@ -137,33 +136,6 @@ class _Made:
     """How the rows were rendered: rows by kernels, by the reference, audited, and why not compiled."""
 
 
-def shard_ranges(source: OpenSource, columns: Sequence[str], templates: int) -> list[tuple[int, int]]:
-    """Return the row ranges that one task is made in, so that a shard holds a bounded amount of text."""
-    fit = TEXT_PER_SHARD // max(1, _row_bytes(source, columns) * templates)
-    step = max(1, min(MAX_ROWS, max(MIN_ROWS, EXAMPLES_PER_SHARD // max(1, templates)), fit))
-    return [(at, min(at + step, source.stop)) for at in range(source.start, source.stop, step)]
-
-
-def _row_bytes(source: OpenSource, columns: Sequence[str]) -> int:
-    """Return about how many bytes a row has in some columns, by what the files say of themselves."""
-    import pyarrow.parquet as pq
-
-    stored = {new: old for old, new in source.renames.items()}
-    wanted = {stored.get(name, name) for name in columns}
-    total = rows = 0
-    for file in source.files[:8]:
-        check_file(file)
-        with pq.ParquetFile(file.path) as opened:
-            for number in range(min(opened.num_row_groups, 8)):
-                group = opened.metadata.row_group(number)
-                parts = (group.column(place) for place in range(group.num_columns))
-                total += sum(
-                    p.total_uncompressed_size for p in parts if p.path_in_schema.split(".")[0] in wanted
-                )
-                rows += group.num_rows
-    return total // max(1, rows)
-
-
 def make_shards(task: ShardTask) -> tuple[Shard, ...]:
     """Render one range of rows, or find it made before.
 
@@ -178,7 +150,8 @@ def make_shards(task: ShardTask) -> tuple[Shard, ...]:
     seconds = dict.fromkeys(("read", "render", "audit", "sort", "write"), 0.0)
     with timed(seconds, "read"):
         rows = _read(task)
-    if rows is not None and len(rows) > 1 and int(rows.sizes.sum()) * len(names) > MAX_TEXT_PER_SHARD:
+    told = sum(rows_told(window.variants) for window in task.windows)
+    if rows is not None and len(rows) > 1 and int(rows.sizes.sum()) * told > MAX_TEXT_PER_SHARD:
         middle = (task.start + task.stop) // 2
         del rows
         return (*make_shards(replace(task, stop=middle)), *make_shards(replace(task, start=middle)))
@@ -277,7 +250,14 @@ def _render_window(
             for reason, fallen in part.composed.dropped.items():
                 dropped.setdefault(reason, []).extend(places[fallen].tolist())
         tables = [
-            candidates(slot + part.variant, window.ids[part.variant], task.order, part.composed, places)
+            candidates(
+                slot + part.variant,
+                window.ids[part.variant],
+                task.order,
+                part.composed,
+                places,
+                task.with_turns,
+            )
             for part in parts
         ]
     characters = sum(text_bytes(table["inputs"]) + text_bytes(table["targets"]) for table in tables)

@@ -9,9 +9,10 @@ from typing import Protocol
 from instructify.build.composing import PoolFile
 from instructify.build.decide import Progress
 from instructify.build.leaks import Leaks, NgramFiles, write_ngrams
-from instructify.build.make import Shard, ShardTask, Window, make_shards, shard_ranges
+from instructify.build.make import Shard, ShardTask, Window, make_shards
 from instructify.build.plan import Plan, PlannedTask
 from instructify.build.pools import write_pools
+from instructify.build.ranges import shard_ranges
 from instructify.keys import Key
 from instructify.publish.stage import Stage
 from instructify.recipe.variants import Variant
@@ -146,8 +147,9 @@ def _shard_tasks(given: _Given, windows: Windows) -> list[ShardTask]:
                 plan.budget,
                 given.leaks.within(task.name, start, stop),
                 given.ngrams,
+                "chat" in plan.recipe.output.formats,
             )
-            for start, stop in shard_ranges(task.source, task.columns, len(wanted))
+            for start, stop in shard_ranges(task.source, task.columns, [one.variants for one in wanted])
         ]
     return tasks
 
