@@ -86,15 +86,16 @@ def fold(texts: Sequence[str], kept: Kept = "words") -> Folded:
     code = _code_points(unicodedata.normalize("NFKD", joined).casefold())
     kind = _kinds(kept)[code]
     keeps = kind >= _LETTER
-    place = np.zeros(len(code) + 1, np.int64)
+    place = np.zeros(len(code) + 1, np.int32)
     np.cumsum(keeps, out=place[1:])
-    total = place[-1:]
+    total = place[-1:].astype(np.int64)
     alone = kind[keeps] == _ALONE
-    word = np.cumsum((kind >= _SPACE) & (kind <= _TEXT))[keeps]
+    word = np.cumsum((kind >= _SPACE) & (kind <= _TEXT), dtype=np.int32)[keeps]
     begins = np.ones(len(word), np.bool_)
     begins[1:] = (word[1:] != word[:-1]) | alone[1:] | alone[:-1]
     breaks = place[:-1][(kind == _LINE) | (kind == _TEXT)]
-    lines = np.unique(np.concatenate((np.zeros(1, np.int64), breaks, total)))
+    lines = np.concatenate((np.zeros(1, np.int64), breaks, total))
+    lines = lines[np.append(lines[1:] != lines[:-1], True)]  # they ascend
     ends = place[:-1][kind == _TEXT]
     return Folded(
         characters=Sums.of(_values()[code[keeps]]),

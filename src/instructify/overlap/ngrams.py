@@ -127,8 +127,8 @@ class _Lot:
     def inside(self, size: int) -> npt.NDArray[np.bool_]:
         """Tell of every window of words whether it lies within one text."""
         count = max(0, len(self.row) - size + 1)
-        text = np.searchsorted(self.starts, np.arange(count), "right")
-        return np.arange(count) + size <= self.starts[text]
+        stops = np.repeat(self.starts[1:], np.diff(self.starts))[:count]
+        return np.arange(size, size + count) <= stops
 
     def ngrams(self, template_words: U64) -> tuple[U64, I64]:
         """Return the n-grams that have enough words of their own, and the row of each."""
