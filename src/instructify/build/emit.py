@@ -16,6 +16,7 @@ import numpy as np
 
 from instructify.build.candidates import ranks
 from instructify.build.make import timed
+from instructify.build.tables import map_table
 from instructify.keys import hexdigest
 from instructify.publish.files import FileRecord, find_file, write_file
 from instructify.types import Part, example_schema
@@ -117,7 +118,7 @@ def _slice(staging: Path, file: CandidateFile, low: int, high: int) -> tuple[Any
     """Return order keys and examples of one candidate file in a range of keys, constants filled in."""
     import pyarrow as pa
 
-    table = pa.ipc.open_file(pa.memory_map(str(staging / file.path))).read_all()
+    table = map_table(staging / file.path)
     orders = table["order"].to_numpy()
     start = int(np.searchsorted(orders, np.uint64(low), "left"))
     stop = int(np.searchsorted(orders, np.uint64(high), "right"))

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from instructify.build.composing import PoolFile, compiled, compose_rows
 from instructify.build.plan import Plan, PlannedTask
 from instructify.build.pools import chosen_rows, pool_table
+from instructify.build.tables import write_table
 from instructify.compose.budget import Budget
 from instructify.compose.composition import Composed
 from instructify.compose.schedule import counts
@@ -135,8 +136,6 @@ def _rows(task: PlannedTask, seed: int) -> _Sample:
 
 def _pool(task: PlannedTask, seed: int, work: Path) -> PoolFile | None:
     """Write a few rows that exemplars are drawn from; a build draws from more."""
-    import pyarrow as pa
-
     source = task.exemplars
     if source is None:
         return None
@@ -146,8 +145,8 @@ def _pool(task: PlannedTask, seed: int, work: Path) -> PoolFile | None:
     name = hexdigest("plan pool", task.name, source.fingerprint, seed)[:32]
     work.mkdir(parents=True, exist_ok=True)
     path = work / f"{name}.arrow"
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-        writer.write_table(table)
+    with path.open("wb") as file:
+        write_table(table, file)
     return PoolFile(path, name)
 
 

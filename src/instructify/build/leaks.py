@@ -18,6 +18,7 @@ import numpy as np
 from instructify.build.composing import Part
 from instructify.build.gate import GateTask, LeakCount, problems, run_gate
 from instructify.build.plan import Plan, PlannedTask
+from instructify.build.tables import map_table
 from instructify.compose.composition import taken_of
 from instructify.errors import InstructifyError, Problem
 from instructify.keys import I64
@@ -155,7 +156,7 @@ def _texts(staging: Path, shards: Iterable[Shard], template: str) -> Iterator[tu
 
     for shard in shards:
         slots = [number for number, (name, _) in enumerate(shard.slots) if name == template]
-        table = pa.ipc.open_file(pa.memory_map(str(staging / shard.record.path))).read_all()
+        table = map_table(staging / shard.record.path)
         chosen = table.take(pa.array(np.flatnonzero(np.isin(table["slot"].to_numpy(), slots))))
         if chosen.num_rows:
             yield _said(chosen["inputs"], chosen["targets"]), chosen["row"].to_numpy()

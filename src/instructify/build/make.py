@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from instructify.build.composing import Part, PoolFile, compiled, compose_rows, 
 from instructify.build.fields import fields_read
 from instructify.build.leaks import NgramFiles, without_ngrams
 from instructify.build.ranges import MAX_TEXT_PER_SHARD, rows_told
+from instructify.build.tables import write_table
 from instructify.build.tokens import token_sample
 from instructify.compose.budget import Budget
 from instructify.compose.composition import Composed
@@ -170,14 +172,8 @@ def make_shards(task: ShardTask) -> tuple[Shard, ...]:
         ]
     }
 
-    def write(file: BinaryIO) -> None:
-        import pyarrow as pa
-
-        with pa.ipc.new_file(file, table.schema) as writer:
-            writer.write_table(table)
-
     with timed(seconds, "write"):
-        record = write_file(task.staging, task.path, write, meta, flush=False)
+        record = write_file(task.staging, task.path, partial(write_table, table), meta, flush=False)
     return (Shard(task.task, names, slots, record, is_new=True, seconds=seconds),)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, BinaryIO
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from instructify.build.composing import ROW, PoolFile
 from instructify.build.leaks import Leaks
 from instructify.build.plan import Plan, PlannedTask
+from instructify.build.tables import write_table
 from instructify.keys import I64, Key, hexdigest, positions
 from instructify.publish.stage import Stage
 from instructify.sources import read_rows
@@ -30,14 +32,7 @@ def write_pools(plan: Plan, stage: Stage, leaks: Leaks) -> dict[str, PoolFile]:
     for task in plan.tasks:
         if task.exemplars is None:
             continue
-        table = _rows(task, plan.recipe.seed, leaks)
-
-        def write(file: BinaryIO, table: pa.Table = table) -> None:
-            import pyarrow as pa
-
-            with pa.ipc.new_file(file, table.schema) as writer:
-                writer.write_table(table)
-
+        write = partial(write_table, _rows(task, plan.recipe.seed, leaks))
         name = hexdigest(task.exemplars.fingerprint, plan.recipe.seed, task.name, *task.columns)[:32]
         record = stage.write(f"pools/{name}.arrow", write, {})
         pools[task.name] = PoolFile(stage.staging / record.path, record.digest)
