@@ -48,16 +48,6 @@ def candidates(
     return pa.table({name: column for name, column in columns.items() if column is not None})
 
 
-def choices_column(choices: pa.Array | tuple[str, ...] | None, count: int) -> pa.Array | None:
-    """Return the choices as a column; a tuple stands for the same choices in every row."""
-    import pyarrow as pa
-
-    if isinstance(choices, tuple):
-        kind = pa.large_list(pa.large_string())
-        return pa.array([choices], kind).take(pa.array(np.zeros(count, np.int64)))
-    return choices
-
-
 def text_bytes(texts: pa.Array) -> int:
     """Return the bytes of all texts together."""
     import pyarrow.compute as pc

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from instructify.build.candidates import choices_column
 from instructify.compose.budget import Budget
 from instructify.compose.composition import Composed, Composer, prints
 from instructify.compose.exemplars import make_pool
@@ -158,7 +157,7 @@ def _texts(rows: Rows, batch: RenderedBatch) -> Texts:
     import pyarrow as pa
 
     kind = pa.large_list(pa.large_string())
-    choices = choices_column(batch.choices, len(batch.kept))
+    choices = _choices(batch.choices, len(batch.kept))
     return Texts(
         rows.numbers[batch.kept],
         _flat(batch.inputs.cast(pa.large_string())),
@@ -167,6 +166,16 @@ def _texts(rows: Rows, batch: RenderedBatch) -> Texts:
         None if batch.labels is None else _flat(batch.labels),
         None if batch.rationales is None else _flat(batch.rationales.cast(pa.large_string())),
     )
+
+
+def _choices(choices: pa.Array | tuple[str, ...] | None, count: int) -> pa.Array | None:
+    """Return the choices as a column; a tuple stands for the same choices in every row."""
+    import pyarrow as pa
+
+    if isinstance(choices, tuple):
+        kind = pa.large_list(pa.large_string())
+        return pa.array([choices], kind).take(pa.array(np.zeros(count, np.int64)))
+    return choices
 
 
 def _flat(column: Any) -> pa.Array:

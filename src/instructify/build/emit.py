@@ -6,7 +6,7 @@ from contiguous slices: an external sort whose memory does not grow with the bui
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 from instructify.build.candidates import ranks
 from instructify.build.make import timed
 from instructify.build.tables import map_table
-from instructify.keys import hexdigest
+from instructify.keys import I64, hexdigest
 from instructify.publish.files import FileRecord, find_file, write_file
 from instructify.types import Part, example_schema
 from instructify.writers import WRITERS
@@ -28,13 +28,24 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Slot:
+    """What the examples of one template and variant in one file have in common.
+
+    Those in places from `cut` on are left out. `choices` are None where examples have their own, or none.
+    """
+
+    cut: int
+    constants: Mapping[str, str | None]
+    choices: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
 class CandidateFile:
-    """A made shard as emit sees it: for each slot, where to cut and the columns that are constant."""
+    """A made shard as emit sees it; its rows are numbered by slot."""
 
     path: str
     digest: str
-    cuts: tuple[int, ...]
-    constants: tuple[tuple[tuple[str, str | None], ...], ...]
+    slots: tuple[Slot, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +77,7 @@ class Emitted:
 
 def emit_shard(task: EmitTask) -> Emitted:
     """Write one shard in every format, or find it written before."""
-    names = [f"{file.digest} {file.cuts} {file.constants}" for file in task.files]
+    names = [f"{file.digest} {file.slots}" for file in task.files]
     key = hexdigest(task.part, task.number, task.count, *names)
     found = [_find(task, name, key) for name in task.formats]
     if all(found):
@@ -99,23 +110,47 @@ def _gather(task: EmitTask) -> pa.Table:
 
     low = (task.number << 64) // task.count
     high = ((task.number + 1) << 64) // task.count - 1
-    pieces = [piece for file in task.files if (piece := _slice(task.staging, file, low, high)) is not None]
+    first = np.cumsum([0, *(len(file.slots) for file in task.files)]).tolist()
+    found = (_slice(task.staging, file, at, low, high) for file, at in zip(task.files, first, strict=False))
+    pieces = [piece for piece in found if piece is not None]
     schema = example_schema().append(pa.field("turns", pa.list_(pa.string())))
     if not pieces:
         return schema.empty_table()
     orders = np.concatenate([order for order, _ in pieces])
-    table = pa.concat_tables([table for _, table in pieces], promote_options="default").unify_dictionaries()
-    for column in schema:
-        if column.name not in table.column_names:
-            table = table.append_column(column.name, pa.nulls(table.num_rows, column.type))
-    for name in ("shots", "cut"):
-        if table[name].null_count:
-            table = table.set_column(table.column_names.index(name), name, table[name].fill_null(0))
-    return table.take(pa.array(ranks(orders, table["id"]))).select(schema.names).cast(schema).combine_chunks()
+    table = pa.concat_tables([table for _, table in pieces], promote_options="default")
+    table = table.take(pa.array(ranks(orders, table["id"]))).combine_chunks()
+    slots = [slot for file in task.files for slot in file.slots]
+    return pa.table({field.name: _column(field, table, slots) for field in schema}, schema)
 
 
-def _slice(staging: Path, file: CandidateFile, low: int, high: int) -> tuple[Any, pa.Table] | None:
-    """Return order keys and examples of one candidate file in a range of keys, constants filled in."""
+def _column(field: pa.Field, table: pa.Table, slots: Sequence[Slot]) -> pa.ChunkedArray | pa.Array:
+    """Return one column of the examples: what candidates say, where they do, and what their slots say."""
+    import pyarrow as pa
+
+    said = table[field.name].cast(field.type) if field.name in table.column_names else None
+    if field.name in slots[0].constants:
+        return pa.array([slot.constants[field.name] for slot in slots], field.type).take(table["slot"])
+    if field.name == "answer_choices" and any(slot.choices for slot in slots):
+        return _choices(said, table["slot"].to_numpy(), slots)
+    if said is None:
+        said = pa.nulls(table.num_rows, field.type)
+    return said if field.nullable or not said.null_count else said.fill_null(0)
+
+
+def _choices(said: pa.ChunkedArray | None, numbers: I64, slots: Sequence[Slot]) -> pa.Array:
+    """Return the choices of every example: those of its slot, or its own."""
+    import pyarrow as pa
+
+    constant = pa.array([slot.choices for slot in slots], pa.list_(pa.string()))
+    if said is None:
+        return constant.take(pa.array(numbers))
+    own = np.array([slot.choices is None for slot in slots])[numbers]
+    places = np.where(own, len(slots) + np.arange(len(numbers)), numbers)
+    return pa.concat_arrays([constant, *said.chunks]).take(pa.array(places))
+
+
+def _slice(staging: Path, file: CandidateFile, at: int, low: int, high: int) -> tuple[Any, pa.Table] | None:
+    """Return order keys and examples of one candidate file in a range of keys, slots counted from `at`."""
     import pyarrow as pa
 
     table = map_table(staging / file.path)
@@ -124,25 +159,14 @@ def _slice(staging: Path, file: CandidateFile, low: int, high: int) -> tuple[Any
     stop = int(np.searchsorted(orders, np.uint64(high), "right"))
     slots = table["slot"].to_numpy()[start:stop]
     places = table["place"].to_numpy()[start:stop]
-    keep = np.flatnonzero(places < np.array(file.cuts, np.int64)[slots])
+    keep = np.flatnonzero(places < np.array([slot.cut for slot in file.slots], np.int64)[slots])
     if not len(keep):
         return None
     picked = table.slice(start, stop - start)
     if len(keep) < picked.num_rows:
         picked = picked.take(pa.array(keep))
-    columns = {name: picked[name] for name in picked.column_names if name not in ("order", "place", "slot")}
-    for position, (name, _) in enumerate(file.constants[0]):
-        columns[name] = _constants([own[position][1] for own in file.constants], slots[keep])
-    return orders[start:stop][keep], pa.table(columns)
-
-
-def _constants(values: list[str | None], slots: Any) -> pa.DictionaryArray:
-    """Return a column that is constant for each slot, as codes into the values."""
-    import pyarrow as pa
-
-    missing = np.array([value is None for value in values])
-    codes = pa.array(slots.astype(np.int32), mask=missing[slots])
-    return pa.DictionaryArray.from_arrays(codes, pa.array([value or "" for value in values], pa.string()))
+    picked = picked.drop_columns(["order", "place", "slot"])
+    return orders[start:stop][keep], picked.append_column("slot", pa.array(at + slots[keep].astype(np.int64)))
 
 
 def _variants(table: pa.Table) -> list[list[Any]]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from instructify.build.audit import audit
-from instructify.build.candidates import candidates, choices_column, in_order, text_bytes
+from instructify.build.candidates import candidates, in_order, text_bytes
 from instructify.build.composing import Part, PoolFile, compiled, compose_rows, is_plain
 from instructify.build.fields import fields_read
 from instructify.build.leaks import NgramFiles, without_ngrams
@@ -166,6 +166,7 @@ def make_shards(task: ShardTask) -> tuple[Shard, ...]:
                 "kept": sum(table.num_rows for table in one.tables),
                 "characters": one.characters,
                 "dropped": one.dropped,
+                "choices": None,
                 **one.facts,
             }
             for one in made
@@ -258,6 +259,8 @@ def _render_window(
         ]
     characters = sum(text_bytes(table["inputs"]) + text_bytes(table["targets"]) for table in tables)
     facts = _facts(template, len(rows), batch, audited)
+    if isinstance(batch.choices, tuple) and is_plain(window.template, window.variants, task.budget):
+        facts["choices"] = batch.choices
     if leaks:
         facts["leaks"] = dict(sorted(leaks.items()))
     if task.budget is not None:
@@ -278,7 +281,7 @@ def _composed(task: ShardTask, window: Window, rows: Rows, places: I64, batch: R
             rows.numbers[batch.kept],
             batch.inputs,
             batch.targets,
-            choices_column(batch.choices, len(batch.kept)),
+            None if isinstance(batch.choices, tuple) else batch.choices,
             batch.labels,
             batch.rationales,
         )

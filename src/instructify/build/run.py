@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from instructify.build.emit import CandidateFile, EmitTask, Emitted, emit_shard
+from instructify.build.emit import CandidateFile, EmitTask, Emitted, Slot, emit_shard
 from instructify.build.guards import check_apart, check_ledgers, check_outside
 from instructify.build.leaks import find_leaks, gate_rows, ngram_counts
 from instructify.build.make import Shard
@@ -27,6 +27,7 @@ from instructify.recipe.load import LoadedRecipe
 from instructify.recipe.models import resolve
 from instructify.runners import Runner, open_runner
 from instructify.sources import check_unchanged
+from instructify.templates import Template
 from instructify.types import Ledger, Part
 
 MAX_SHARD_CHARACTERS = 100_000_000
@@ -147,26 +148,30 @@ def _kept(shard: Shard) -> int:
 
 def _candidates(task: PlannedTask, shard: Shard, cuts: dict[tuple[str, str], int]) -> CandidateFile:
     by_name = {template.name: template for template in task.templates}
-    return CandidateFile(
-        shard.record.path,
-        shard.record.digest,
-        tuple(cuts[task.name, name] for name, _ in shard.slots),
-        tuple(
-            (
-                ("task", task.name),
-                ("cluster", task.cluster),
-                ("dataset", task.dataset),
-                ("subset", task.subset),
-                ("split", task.split),
-                ("template", name),
-                ("template_hash", by_name[name].hash),
-                ("variant", variant),
-                ("language", by_name[name].language),
-                ("licence", task.licence),
-            )
-            for name, variant in shard.slots
-        ),
+    choices = {
+        name: None if entry["choices"] is None else tuple(entry["choices"])
+        for name, entry in zip(shard.templates, shard.record.meta["templates"], strict=True)
+    }
+    slots = tuple(
+        Slot(cuts[task.name, name], _constants(task, by_name[name], variant), choices[name])
+        for name, variant in shard.slots
     )
+    return CandidateFile(shard.record.path, shard.record.digest, slots)
+
+
+def _constants(task: PlannedTask, template: Template, variant: str) -> dict[str, str | None]:
+    return {
+        "task": task.name,
+        "cluster": task.cluster,
+        "dataset": task.dataset,
+        "subset": task.subset,
+        "split": task.split,
+        "template": template.name,
+        "template_hash": template.hash,
+        "variant": variant,
+        "language": template.language,
+        "licence": task.licence,
+    }
 
 
 def _content_hash(shards: Sequence[Emitted]) -> str:
