@@ -16,9 +16,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import torch
-import transformers
 import yaml
+
+from instructify.seq2seq import quiet
 
 SHAPE: dict[str, Any] = {
     "vocab_size": 32128,
@@ -31,6 +31,7 @@ SHAPE: dict[str, Any] = {
     "tie_word_embeddings": False,
     "decoder_start_token_id": 0,
 }
+"""Of google/flan-t5-small."""
 
 
 def main() -> int:
@@ -73,10 +74,14 @@ def main() -> int:
 
 def make_model(folder: Path, tokenizer: Path) -> None:
     """Write a random model of flan-t5-small's shape with the tokenizer of another folder."""
+    import torch  # here, because bench_rank.py sets how its threads wait before it is loaded
+    import transformers
+
     torch.manual_seed(0)
     model = transformers.T5ForConditionalGeneration(transformers.T5Config(**SHAPE))
     model.lm_head.weight = torch.nn.Parameter(0.05 * torch.randn_like(model.lm_head.weight))
-    model.save_pretrained(folder)
+    with quiet():
+        model.save_pretrained(folder)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(tokenizer / name, folder / name)
 

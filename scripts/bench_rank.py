@@ -17,20 +17,11 @@ from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+from bench_finetune import SHAPE
 from instructify.evaluate.rank import Question, pad, rank
 from instructify.keys import Key
 from instructify.seq2seq import Seq2Seq
 
-SHAPE: dict[str, Any] = {
-    "d_model": 512,
-    "d_kv": 64,
-    "d_ff": 1024,
-    "num_layers": 8,
-    "num_heads": 6,
-    "vocab_size": 32_128,
-    "feed_forward_proj": "gated-gelu",
-    "decoder_start_token_id": 0,
-}
 SETS = {
     "yes or no": (70, 2, 2),
     "inference, three ways": (90, 3, 4),
@@ -50,7 +41,7 @@ def model() -> Seq2Seq:
     from transformers import T5Config, T5ForConditionalGeneration
 
     torch.manual_seed(0)
-    net: Any = T5ForConditionalGeneration(T5Config(**SHAPE))
+    net: Any = T5ForConditionalGeneration(T5Config(**SHAPE | {"tie_word_embeddings": True}))
     return Seq2Seq(net.eval(), SimpleNamespace(pad_token_id=0), "flan-t5-small's shape", "", "")
 
 

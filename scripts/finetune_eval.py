@@ -10,7 +10,6 @@ bits on any number of cores, and small models gain little from a second thread.
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import time
@@ -19,15 +18,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from instructify.finetune import run_folder
+from instructify.errors import InstructifyError
+from instructify.finetune import other_sections, run_folder
 from instructify.recipe.load import LoadedRecipe, load_recipe
-from instructify.recipe.models import recipe_data, resolve
-
-AFTER_THE_BUILD = {"model", "finetune", "evaluate", "run", "description"}
+from instructify.recipe.models import resolve
+from instructify.seq2seq import require_train_extra
 
 
 def main() -> int:
-    """Run every step and say how long each took; returns the exit code of the first that fails."""
+    """Read the options, run every step and say how long each took; returns the exit code."""
     parser = argparse.ArgumentParser(description="Build if needed, fine-tune, evaluate and report a recipe.")
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--build", type=Path, help="folder of the build; by default the recipe's")
@@ -36,9 +35,24 @@ def main() -> int:
         "--device", default="auto", help="cpu, cuda and so on; auto takes a GPU if there is one"
     )
     parser.add_argument(
-        "--jobs", type=int, help="seeds trained at the same time; by default all on a CPU, one on a GPU"
+        "--jobs",
+        type=at_least_one,
+        help="seeds trained at the same time; by default all on a CPU, one on a GPU",
     )
     options = parser.parse_args()
+    try:
+        return run_steps(options)
+    except InstructifyError as error:
+        for problem in error.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+
+
+def run_steps(options: argparse.Namespace) -> int:
+    """Run every step and return the exit code of the first that fails."""
+    require_train_extra()
     loaded = load_recipe(options.recipe)
     build = options.build or resolve(loaded.recipe.output.dir, loaded.base)
     run = run_folder(loaded, options.run)
@@ -68,6 +82,13 @@ def main() -> int:
     return 0
 
 
+def at_least_one(text: str) -> int:
+    """Return a whole number of 1 or more."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("must be a whole number of 1 or more")
+    return int(text)
+
+
 def call(arguments: Sequence[str]) -> int:
     """Run a command, print its lines as they come, and return its exit code."""
     print(f"== instructify {' '.join(arguments)}", flush=True)
@@ -91,11 +112,9 @@ def on_gpu(device: str) -> bool:
 def is_stale(loaded: LoadedRecipe, build: Path) -> bool:
     """Return whether there is no build of the recipe's present data sections."""
     try:
-        built = json.loads((build / "manifest.json").read_text(encoding="utf-8"))["recipe"]
-    except (OSError, ValueError, KeyError, TypeError):
+        return bool(other_sections(build, loaded.recipe))
+    except InstructifyError:
         return True
-    wanted = recipe_data(loaded.recipe)
-    return any(built.get(key) != value for key, value in wanted.items() if key not in AFTER_THE_BUILD)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from instructify.evaluate.scores import score_schema
 from instructify.publish.manifest import FileEntry, encode_manifest
+from instructify.seq2seq import hash_adapter
 
 
 @dataclass(frozen=True)
@@ -38,31 +39,52 @@ def make_run(folder, tasks, seeds=(0, 1, 2), models=("tuned",), with_build=True)
     evaluation.mkdir(parents=True)
     rows = [row for task in tasks for row in score_rows(task, seeds, models)]
     pq.write_table(pa.Table.from_pylist(rows, schema=score_schema()), evaluation / "scores.parquet")
+    for seed in seeds:
+        make_training(run / "finetune" / f"seed-{seed}", seed)
+    trained = [
+        {
+            "model": model,
+            "seed": seed,
+            "name": "made-up",
+            "adapter_hash": hash_adapter(run / "finetune" / f"seed-{seed}" / "adapter"),
+        }
+        for model in models[:1]
+        for seed in seeds
+    ]
     document = {
         "schema": "instructify/evaluation/1",
         "base": {"name": "made-up", "dtype": "float32"},
         "settings": {"score_eos": True, "batch_size": 32},
         "device": "cpu",
         "build": {"path": str(build), "content_hash": manifest["content_hash"]} if manifest else {},
-        "models": [{"model": "base", "seed": None, "name": "made-up", "model_hash": "ab" * 32}],
+        "models": [{"model": "base", "seed": None, "name": "made-up", "model_hash": "ab" * 32}, *trained],
         "tasks": [{"task": task.name, "seen": task.seen} for task in tasks],
         "scores_sha256": sha256((evaluation / "scores.parquet").read_bytes()).hexdigest(),
         "versions": {"python": "3.11.0"},
     }
     (evaluation / "evaluation.json").write_text(json.dumps(document), "utf-8")
-    for seed in seeds:
-        make_training(run / "finetune" / f"seed-{seed}", seed)
     return run
 
 
 def make_training(folder, seed):
     """Write run.json and metrics.jsonl of a made-up training run of 200 steps."""
-    folder.mkdir(parents=True)
+    (folder / "adapter").mkdir(parents=True)
+    (folder / "adapter" / "adapter_model.safetensors").write_bytes(b"of seed %d" % seed)
     rng = np.random.default_rng(seed)
     record = {
         "seed": seed,
         "complete": True,
+        "identity": f"{seed:064}",
+        "model": {
+            "name": "made-up",
+            "revision": None,
+            "dtype": "float32",
+            "model_hash": "ab" * 32,
+            "tokenizer_hash": "ba" * 32,
+        },
         "finetune": {"method": "lora", "r": 16, "learning_rate": 0.001, "seeds": [0, 1, 2]},
+        "evaluate": {},
+        "data": {"content_hash": "ef" * 32},
         "parameters": {"trainable": 688_128, "all": 76_961_152},
         "steps": 200,
         "seconds": 75.0 + seed,

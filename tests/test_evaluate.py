@@ -8,8 +8,10 @@ import signal
 import subprocess
 import sys
 import warnings
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -23,7 +25,10 @@ from instructify.evaluate.heldout import HeldOut
 from instructify.evaluate.scores import SCORE_COLUMNS
 from instructify.evaluate.task import _written, headline
 from instructify.evaluate.tokens import Prompt
+from instructify.recipe.load import load_recipe
+from instructify.recipe.models import Recipe
 from instructify.recipe.training import Evaluate, ModelSection
+from instructify.report import write_report
 from instructify.seq2seq import Seq2Seq, load_seq2seq
 
 
@@ -70,13 +75,30 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, held_out
         record = {
             "seed": seed,
             "complete": seed < 2,
-            "finetune": {"shuffle_targets": False},
+            "identity": "",
+            "finetune": {"steps": 3},
             "evaluate": {"batch_size": 16},
-            "model": {"name": str(tiny_model), "model_hash": base.model_hash},
+            "model": {
+                "name": str(tiny_model),
+                "revision": None,
+                "dtype": "float32",
+                "model_hash": base.model_hash,
+                "tokenizer_hash": base.tokenizer_hash,
+            },
             "data": {"content_hash": held_out.content_hash},
+            "parameters": {"trainable": 1, "all": 2},
+            "steps": 3,
         }
         (folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
     return run
+
+
+def edit(run: Path, seed: int, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change what run.json of a seed says."""
+    path = run / "finetune" / f"seed-{seed}" / "run.json"
+    record = json.loads(path.read_text("utf-8"))
+    change(record)
+    path.write_text(json.dumps(record), encoding="utf-8")
 
 
 def job(folder: Path, held_out: HeldOut, model: Path, *candidates: Candidate, **settings: object) -> Job:
@@ -95,7 +117,7 @@ def scored(
 ) -> tuple[Path, dict[str, object]]:
     """Return the folder of an unbroken evaluation of base and two seeds, and what it says."""
     folder = tmp_path_factory.mktemp("scored") / "evaluation"
-    return folder, evaluate(job(folder, held_out, tiny_model, *finished(trained)[0]), Still())
+    return folder, evaluate(job(folder, held_out, tiny_model, *finished(trained, None)[0]), Still())
 
 
 def test_every_example_is_scored_once_by_every_model(scored, small_build):
@@ -212,10 +234,104 @@ def test_choices_of_the_same_tokens_tie_and_are_counted(held_out, tiny_model, tm
         assert row["predicted"] != 1
 
 
+def test_what_guessing_gets_right_stands_beside_accuracies_alone(held_out, tiny_model, tmp_path):
+    few = read_held_out(held_out.path, limit=8)
+    (task,) = few.tasks
+    written = {"answer_choices": None, "label": None}
+    examples = [
+        {**one, **(written if n else {}), "id": f"{n} {one['id']}", "template": f"{n}"}
+        for one in task.examples[:2]
+        for n in range(3)
+    ]
+    odd = replace(task, examples=tuple(examples), metrics=dict.fromkeys("012", ("Other",)))
+    document = evaluate(
+        job(tmp_path / "e", replace(few, tasks=(odd,)), tiny_model, max_new_tokens=2), Still()
+    )
+    (facts,) = document["tasks"]
+    assert (facts["headline"], facts["ranked"], facts["others"]) == ("exact_match", 2, 1)
+    assert facts["random"] is facts["majority"] is facts["results"][0]["prior"] is None
+
+
 def test_a_training_run_that_is_not_finished_is_named_and_not_scored(trained):
-    found, notes = finished(trained)
+    found, notes = finished(trained, None)
     assert [(one.label, one.seed) for one in found] == [("tuned", 0), ("tuned", 1)]
     assert notes == ["seed-2 is not finished and is not scored"]
+
+
+def recipe(tmp_path: Path, model: Path, **section: object) -> Recipe:
+    fields = {"model": {"name": str(model)}, "finetune": {"steps": 3, **section}}
+    return load_recipe(build_kit.recipe(tmp_path, [build_kit.world("reviews")], **fields)).recipe
+
+
+def test_only_the_recipes_seeds_are_scored_and_what_is_left_out_is_said(trained, tiny_model, tmp_path):
+    found, notes = finished(trained, recipe(tmp_path, tiny_model, seeds=[1, 2, 5]))
+    assert [one.seed for one in found] == [1]
+    assert notes == [
+        "seed-0 is not one of the recipe's seeds and is not scored",
+        "seed-2 is not finished and is not scored",
+        "seed-5 is not trained",
+    ]
+    run = shutil.copytree(trained, tmp_path / "run")
+    for seed in (0, 1):
+        edit(run, seed, lambda record: record["finetune"].update(seeds=[1, 2]))
+    assert [one.seed for one in finished(run, None)[0]] == [1]
+
+
+def test_training_runs_with_other_settings_are_refused_and_the_settings_named(trained, tiny_model, tmp_path):
+    with pytest.raises(InstructifyError) as caught:
+        finished(trained, recipe(tmp_path, tiny_model, r=4, learning_rate=0.5, log_every=3))
+    assert [problem.where for problem in caught.value.problems] == [
+        str(trained / "finetune" / f"seed-{seed}") for seed in (0, 1)
+    ]
+    ours, theirs = "r 16, learning_rate 0.001", "r 4, learning_rate 0.5"
+    assert {problem.what for problem in caught.value.problems} == {
+        f"was trained with {ours}; the recipe says {theirs}"
+    }
+    run = shutil.copytree(trained, tmp_path / "run")
+    edit(run, 1, lambda record: record["model"].update(dtype="bfloat16"))
+    with pytest.raises(InstructifyError) as caught:
+        finished(run, None)
+    (problem,) = caught.value.problems
+    assert problem.what == 'was trained with dtype "bfloat16"; seed-0 with dtype "float32"'
+    (run / "finetune" / "seed-0").rename(run / "finetune" / "seed-7")
+    edit(run, 1, lambda record: record["model"].update(dtype="float32"))
+    with pytest.raises(InstructifyError, match="seed-7: holds a training run of seed 0"):
+        finished(run, None)
+
+
+def test_a_control_differs_in_its_targets_alone_and_may_have_any_seed(trained, tiny_model, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    edit(run, 0, lambda record: record["finetune"].update(shuffle_targets=True, seeds=[0]))
+    found, notes = finished(run, recipe(tmp_path, tiny_model, seeds=[1]))
+    assert [(one.label, one.seed) for one in found] == [("tuned", 1), ("shuffled", 0)]
+    assert notes == ["seed-2 is not finished and is not scored"]
+    edit(run, 0, lambda record: record["finetune"].update(r=4))
+    with pytest.raises(InstructifyError, match="seed-0: was trained with r 4; the recipe says r 16"):
+        finished(run, recipe(tmp_path, tiny_model, seeds=[1]))
+
+
+def test_prompts_that_end_otherwise_than_in_training_are_noted(trained, small_build, tiny_model, tmp_path):
+    few = read_held_out(small_build, limit=4)
+    found, _ = finished(trained, None)
+    asked = job(tmp_path / "e", few, tiny_model, *found, encoder_eos=False, max_new_tokens=2)
+    document = evaluate(replace(asked, notes=("a note",)), Still())
+    assert document["notes"] == [
+        "a note",
+        "tuned, seed 0: prompts ended with an end-of-sequence token in training and end with none here",
+        "tuned, seed 1: prompts ended with an end-of-sequence token in training and end with none here",
+    ]
+
+
+def test_the_scores_over_seeds_are_those_of_the_report(scored, trained, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    shutil.copytree(scored[0], run / "evaluation")
+    (finding,) = write_report(run).findings.datasets
+    (task,) = scored[1]["tasks"]
+    base, tuned = task["over_seeds"]
+    assert base == {"model": "base", **asdict(finding.change.before)}
+    assert tuned == {"model": "tuned", **asdict(finding.change.after)}
+    single = [result["median"] for result in task["results"] if result["model"] == "tuned"]
+    assert len(single) == 2
 
 
 def test_what_is_scored_already_is_not_scored_again(
@@ -224,7 +340,7 @@ def test_what_is_scored_already_is_not_scored_again(
     folder = shutil.copytree(scored[0], tmp_path / "evaluation")
     monkeypatch.setattr("instructify.evaluate.run.score_task", None)  # calling it would fail
     watcher = Still()
-    again = evaluate(job(folder, held_out, tiny_model, *finished(trained)[0]), watcher)
+    again = evaluate(job(folder, held_out, tiny_model, *finished(trained, None)[0]), watcher)
     assert again == scored[1]
     assert watcher.done == sum(total for _, total in watcher.phases) > 0
 
@@ -246,7 +362,7 @@ class Killer(Still):
         if self.done > {after}:
             os.kill(os.getpid(), signal.SIGKILL)
 run, folder, build, model = map(Path, sys.argv[1:])
-evaluate(job(folder, read_held_out(build), model, *finished(run)[0]), Killer())
+evaluate(job(folder, read_held_out(build), model, *finished(run, None)[0]), Killer())
 """
 
 
@@ -266,19 +382,26 @@ def test_an_evaluation_that_was_killed_goes_on_and_ends_with_the_same_bytes(
     assert not (folder / "scores.parquet").exists()
     kept = {path: path.stat().st_mtime_ns for path in (folder / "work" / "parts").iterdir()}
     assert len(kept) == 1  # the base was done, the first seed was not
-    evaluate(job(folder, held_out, tiny_model, *finished(trained)[0]), Still())
+    (folder / "work" / "tmp").mkdir(exist_ok=True)
+    (folder / "work" / "tmp" / "half").touch()
+    evaluate(job(folder, held_out, tiny_model, *finished(trained, None)[0]), Still())
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert not list((folder / "work").rglob("half"))
     assert rows(folder) == rows(scored[0])
 
 
 def test_a_model_trained_on_another_build_or_base_is_refused(trained, held_out, tiny_model, tmp_path):
-    adapter = trained / "finetune" / "seed-0" / "adapter"
-    other_build = Candidate("tuned", 0, adapter, content_hash="0" * 64)
-    with pytest.raises(InstructifyError, match="was trained on another build"):
-        evaluate(job(tmp_path / "a", held_out, tiny_model, other_build), Still())
-    other_base = Candidate("tuned", 0, adapter, base_hash="0" * 64)
-    with pytest.raises(InstructifyError, match="was trained from another base"):
-        evaluate(job(tmp_path / "b", held_out, tiny_model, other_base), Still())
+    run = shutil.copytree(trained, tmp_path / "run")
+    for seed, part, key in ((0, "data", "content_hash"), (1, "model", "model_hash")):
+        edit(run, seed, lambda record, part=part, key=key: record[part].update({key: "0" * 64}))
+    edit(run, 2, lambda record: record.update(complete=True, adapter_hash="0" * 64))
+    with pytest.raises(InstructifyError) as caught:
+        evaluate(job(tmp_path / "a", held_out, tiny_model, *finished(run, None)[0]), Still())
+    assert [problem.what for problem in caught.value.problems] == [
+        "was trained on another build",
+        f"was trained from another base than {tiny_model}",
+        "is not what the training left, which run.json has the hash of",
+    ]
 
 
 def test_a_prompt_that_is_too_long_ends_the_evaluation_and_names_the_task(held_out, tiny_model, tmp_path):
@@ -361,7 +484,10 @@ def test_a_chain_of_thought_is_right_where_it_comes_to_the_answer(prediction, ri
 
 def test_the_headline_of_a_task_is_that_of_most_templates():
     made = [("a", "accuracy"), ("b", "accuracy"), ("c", "rouge_l"), ("c", "rouge_l"), ("c", "rouge_l")]
-    assert main_metric([{"template": name, "primary": metric} for name, metric in made]) == "accuracy"
+    rows = [{"template": name, "variant": "zero_shot", "primary": metric} for name, metric in made]
+    assert main_metric(rows) == "accuracy"
+    few = [{"template": "c", "variant": f"few_shot_{n}", "primary": "rouge_l"} for n in (1, 2)]
+    assert main_metric([*rows, *few]) == "rouge_l"
 
 
 def test_the_command_scores_a_recipe_and_prints_table_notes_and_json(
@@ -371,6 +497,7 @@ def test_the_command_scores_a_recipe_and_prints_table_notes_and_json(
         tmp_path,
         [build_kit.world("reviews")],
         model={"name": str(tiny_model)},
+        finetune={"steps": 3},
         evaluate={"max_new_tokens": 4},
         run={"dir": str(tmp_path / "run")},
     )
@@ -380,6 +507,8 @@ def test_the_command_scores_a_recipe_and_prints_table_notes_and_json(
     assert told.returncode == 0, told.stderr
     assert "world/entail3" in told.stdout
     assert "note: seed-2 is not finished and is not scored" in told.stdout
+    assert "note: the build is of a recipe with other held_out, mixture, output, seed, tasks" in told.stdout
+    assert f"next: instructify report {tmp_path / 'run'}" in told.stdout
     assert "nothing shows that this is zero-shot" in told.stdout
     assert "tuned, seed 1: 30 of 30 examples" in told.stderr
     folder = tmp_path / "run" / "evaluation"
@@ -389,6 +518,11 @@ def test_the_command_scores_a_recipe_and_prints_table_notes_and_json(
     assert [model["model"] for model in document["models"]] == ["base"]
     assert document["settings"]["batch_size"] == 16  # what the training runs recorded
     assert len(rows(tmp_path / "other")) == 5
+    recipe.write_text(recipe.read_text("utf-8").replace("steps: 3", "steps: 4"), encoding="utf-8")
+    problems = build_kit.fail("evaluate", recipe, "--build", small_build, "--limit", "5")
+    said = "was trained with steps 3; the recipe says steps 4; expected instructify finetune --restart"
+    assert [problem.split(": ")[1].partition(", or")[0] for problem in problems] == [said] * 2
+    assert len(rows(folder)) == 90
 
 
 def test_the_command_refuses_what_it_cannot_score(small_build, tmp_path):
@@ -396,6 +530,9 @@ def test_the_command_refuses_what_it_cannot_score(small_build, tmp_path):
     assert build_kit.fail("evaluate", recipe, "--build", small_build) == [
         f"{tmp_path}/nowhere: there is no such model folder"
     ]
+    for option in (("--task", "world/entail3"), ("--model", "tiny"), ("--adapter", "adapter")):
+        done = build_kit.cli("evaluate", recipe, "--build", small_build, *option)
+        assert done.returncode == 2 and "name one with --out" in done.stderr
 
 
 def test_the_guide_names_every_column_and_every_setting():

@@ -208,7 +208,7 @@ def test_what_cannot_be_compared_is_said(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InstructifyError, match="no logged samples of exported tasks"):
         compare(scores, tmp_path / "empty")
-    with pytest.raises(InstructifyError, match="cannot be read"):
+    with pytest.raises(InstructifyError, match="there is no such file"):
         compare(tmp_path / "nothing.parquet", SAMPLES)
     bad = tmp_path / f"samples_{JOKE}_2026-12-01T00-00-00.1.jsonl"
     bad.write_text('{"doc": {}}\n')

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import time
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 import build_kit
 import finetune_kit
@@ -115,8 +118,22 @@ def test_a_finished_run_says_what_made_it_and_is_left_alone(tmp_path, build, mod
     assert manifest["content_hash"] in card
     assert "LoRA, rank 16" in card
     before = files(done.folder)
+    for left in ("checkpoints", "tmp"):  # by a process killed just after run.json was written
+        (done.folder / left).mkdir()
+        (done.folder / left / "file").touch()
     again, watcher = run(tmp_path, build, model)
     assert again.before and not watcher.phases
+    assert files(done.folder) == before
+    weights = done.folder / "adapter" / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\1")
+    with pytest.raises(InstructifyError, match="adapter: is not what the training left"):
+        run(tmp_path, build, model)
+    weights.unlink()
+    with pytest.raises(InstructifyError, match="adapter: the adapter has no adapter_model"):
+        run(tmp_path, build, model)
+    run(tmp_path, build, model, restart=True)
+    before["metrics.jsonl"] = (done.folder / "metrics.jsonl").read_bytes()  # speeds and times differ
+    before["run.json"] = (done.folder / "run.json").read_bytes()
     assert files(done.folder) == before
 
 
@@ -132,12 +149,88 @@ def test_another_run_in_the_same_folder_is_refused_until_restart(tmp_path, build
     assert metrics(second.folder)[0]["learning_rate"] > 0.1
 
 
+def test_a_restart_that_cannot_begin_leaves_the_old_run_as_it_is(tmp_path, build, model, monkeypatch):
+    done, _ = run(tmp_path, build, model)
+    before = files(done.folder)
+
+    def missing(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr(log, "import_module", missing)
+    for what, section in {
+        "over the budgets": {"max_input_tokens": 4},
+        "no training example": {"max_input_tokens": 1, "on_too_long": "drop"},
+        "no layer of the model": {"targets": ["query"]},
+        "trackio is not installed": {"log_to": ["trackio"]},
+    }.items():
+        with pytest.raises(InstructifyError, match=what):
+            run(tmp_path, build, model, restart=True, **section)
+    with pytest.raises(InstructifyError, match="no such model folder"):
+        run(tmp_path, build, tmp_path / "gone", restart=True)
+    with pytest.raises(InstructifyError, match=r"no manifest\.json"):
+        run(tmp_path, tmp_path / "gone", model, restart=True)
+    assert files(done.folder) == before
+
+
+def test_a_damaged_record_or_log_is_named_with_its_place(tmp_path, build, model, monkeypatch):
+    done, _ = run(tmp_path, build, model, keep_checkpoints=True)
+    record = done.folder / "run.json"
+    whole = json.loads(record.read_text())
+    for damaged, said in {
+        "{": "cannot be read",
+        "[]": "is not an object",
+        json.dumps(whole | {"finetune": 3}): "finetune: ",
+        json.dumps(whole | {"identity": None}): "identity: ",
+        json.dumps({**whole, "model": {}}): r"model\.name: ",
+    }.items():
+        record.write_text(damaged)
+        with pytest.raises(InstructifyError, match=rf"run\.json: {said}"):
+            run(tmp_path, build, model, keep_checkpoints=True)
+    record.unlink()
+    lines = (done.folder / "metrics.jsonl").read_bytes().splitlines(keepends=True)
+    for damaged in (b"{\n", b"[]\n", b'{"loss": 1.0}\n', b"\xff\n"):
+        (done.folder / "metrics.jsonl").write_bytes(lines[0] + damaged + lines[2])
+        with pytest.raises(InstructifyError, match=r"metrics\.jsonl:2: is no logged step"):
+            run(tmp_path, build, model, keep_checkpoints=True)
+    (done.folder / "metrics.jsonl").write_bytes(b"".join(lines) + b'{"step": 7, "lo')  # cut short by a kill
+    run(tmp_path, build, model, keep_checkpoints=True)
+    assert (done.folder / "metrics.jsonl").read_bytes() == b"".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("epochs", ".inf"), ("epochs", "1.0e+300"), ("learning_rate", ".inf")]
+)
+def test_a_number_without_end_is_refused_with_its_line(tmp_path, build, model, key, value):
+    loaded = finetune_kit.make_recipe(tmp_path, build, model)
+    loaded.path.write_text(loaded.path.read_text().replace("finetune:", f"finetune:\n  {key}: {value}"))
+    (problem,) = build_kit.fail("finetune", loaded.path)
+    assert f"finetune.{key}: got the number" in problem and "toy.yaml:" in problem
+
+
+def test_a_disk_that_refuses_weights_is_one_line_and_training_goes_on_later(tmp_path, build, model):
+    loaded = finetune_kit.make_recipe(tmp_path, build, model)
+    command = ["finetune", loaded.path, "--threads", "1", "--device", "cpu", "--quiet"]
+    (problem,) = build_kit.fail(
+        *command, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, 9_000))
+    )
+    assert "step-00000002.safetensors: cannot write" in problem
+    assert problem.endswith("training goes on from the checkpoint before")
+    build_kit.succeed(*command)
+
+
 def test_a_checkpoint_of_another_run_is_refused(tmp_path, build, model):
     done, _ = run(tmp_path, build, model, keep_checkpoints=True)
     (done.folder / "run.json").unlink()
     with pytest.raises(InstructifyError, match="checkpoint is of a run with other settings"):
         run(tmp_path, build, model, keep_checkpoints=True, batch_size=2)
     torn = latest_checkpoint(done.folder / "checkpoints")
+    with safe_open(torn, framework="pt") as file:
+        header, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    lost = min(tensors)
+    del tensors[lost]
+    save_file(tensors, torn, metadata=header)
+    with pytest.raises(InstructifyError, match=f"checkpoint lacks 1 tensors, as {lost}"):
+        run(tmp_path, build, model, keep_checkpoints=True)
     torn.write_bytes(torn.read_bytes()[:-100])
     with pytest.raises(InstructifyError, match="checkpoint cannot be read"):
         run(tmp_path, build, model, keep_checkpoints=True)
@@ -148,7 +241,10 @@ def test_seeds_train_apart_and_one_at_a_time(tmp_path, build, model):
     second, _ = run(tmp_path, build, model, seed=1)
     assert first.folder.name == "seed-0" and second.folder.name == "seed-1"
     assert files(first.folder / "adapter") != files(second.folder / "adapter")
-    with exclusive(first.folder.with_name(".seed-0.lock"), first.folder), pytest.raises(LockedError):
+    with (
+        exclusive(first.folder.with_name(".seed-0.lock"), first.folder),
+        pytest.raises(LockedError, match="seed-0: this seed is being trained"),
+    ):
         run(tmp_path, build, model, seed=0)
 
 
@@ -299,3 +395,5 @@ def test_the_command_prints_json_and_plain_progress(tmp_path, build, model):
     assert done.stderr.splitlines()[-1].startswith("seed 9: 24 of 24 examples, step 6 of 6, loss ")
     assert len(done.stderr.splitlines()) < 4, done.stderr
     assert (tmp_path / "q" / "finetune" / "seed-9" / "run.json").is_file()
+    assert "note: 9 is not one of the recipe's seeds" in done.stdout
+    assert done.stdout.splitlines()[-1].endswith(f"evaluate {loaded.path} --run {tmp_path / 'q'}")

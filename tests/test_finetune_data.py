@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import tiny_seq2seq
 from instructify.errors import InstructifyError
+from instructify.evaluate.tokens import encode_prompts
 from instructify.finetune.data import (
     Texts,
     batches_from,
@@ -22,7 +23,7 @@ from instructify.finetune.data import (
     shuffled,
 )
 from instructify.finetune.loop import learning_rate, total_steps
-from instructify.recipe.training import Finetune, ModelSection
+from instructify.recipe.training import Evaluate, Finetune, ModelSection
 
 LENGTHS = st.lists(st.integers(1, 300), min_size=1, max_size=400).map(np.array)
 
@@ -93,6 +94,13 @@ def test_prompts_and_targets_end_with_an_end_of_sequence_token_that_prompts_may_
         assert bare.inputs[n].tolist() == ids
         assert bare.targets[n][-1] == tokenizer.eos_token_id
     assert made.too_long == made.dropped == 0
+
+
+def test_a_prompt_without_tokens_is_an_end_of_sequence_token_as_when_it_is_scored(tokenizer):
+    examples = encode(texts(["", "a mill"]), tokenizer, Finetune(), 0, encoder_eos=False)
+    assert examples.inputs[0].tolist() == [tokenizer.eos_token_id]
+    (scored, _) = encode_prompts(tokenizer, ["", "a mill"], Evaluate(encoder_eos=False), "here")
+    assert scored.ids == (tokenizer.eos_token_id,)
 
 
 def test_too_long_is_an_error_a_cut_or_a_drop_as_the_recipe_says(tokenizer):

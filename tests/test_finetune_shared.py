@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -11,46 +11,30 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import T5Config, T5ForConditionalGeneration
 
 import build_kit
 from instructify.finetune.checkpoint import latest_checkpoint
 from instructify.recipe.training import ModelSection
-from instructify.seq2seq import load_seq2seq, quiet
+from instructify.seq2seq import load_seq2seq
 
 TOKENIZER = Path(__file__).resolve().parents[2] / "shared" / "t5-tokenizer"
-FLAN_T5_SMALL = {
-    "vocab_size": 32128,
-    "d_model": 512,
-    "d_kv": 64,
-    "d_ff": 1024,
-    "num_layers": 8,
-    "num_heads": 6,
-    "feed_forward_proj": "gated-gelu",
-    "tie_word_embeddings": False,
-    "decoder_start_token_id": 0,
-}
 pytestmark = [
     pytest.mark.shared,
     pytest.mark.skipif(not TOKENIZER.is_dir(), reason="T5's tokenizer does not lie beside the checkout"),
 ]
 
 
-def make_model(folder):
-    torch.manual_seed(0)
-    model = T5ForConditionalGeneration(T5Config(**FLAN_T5_SMALL))
-    head = 0.05 * torch.randn_like(model.lm_head.weight)
-    model.lm_head.weight = torch.nn.Parameter(head)
-    assert sum(p.numel() for p in model.parameters()) == 76_961_152
-    with quiet():
-        model.save_pretrained(folder)
-    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
-        shutil.copyfile(TOKENIZER / name, folder / name)
-    return folder
+@pytest.fixture
+def model(tmp_path):
+    path = Path(__file__).resolve().parents[1] / "scripts" / "bench_finetune.py"
+    spec = importlib.util.spec_from_file_location("bench_finetune", path)
+    bench = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bench)
+    bench.make_model(tmp_path / "model", TOKENIZER)
+    return tmp_path / "model"
 
 
-def test_flan_t5_small_trains_is_killed_goes_on_to_the_same_bits_and_merges(tmp_path, small_build):
-    model = make_model(tmp_path / "model")
+def test_flan_t5_small_trains_is_killed_goes_on_to_the_same_bits_and_merges(tmp_path, small_build, model):
     recipe = build_kit.recipe(
         tmp_path,
         [build_kit.world("reviews")],
@@ -86,6 +70,7 @@ def test_flan_t5_small_trains_is_killed_goes_on_to_the_same_bits_and_merges(tmp_
     ids = torch.arange(5, 45).reshape(2, -1)
     tuned = load_seq2seq(ModelSection(name=str(model)), tmp_path, adapter=saved[0])
     merged = load_seq2seq(ModelSection(name=str(broken / "merged")), tmp_path)
+    assert sum(p.numel() for p in merged.model.parameters()) == 76_961_152
     with torch.inference_mode():
         ours, theirs = (loaded.model(input_ids=ids, labels=ids).logits for loaded in (tuned, merged))
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)

@@ -15,7 +15,7 @@ from instructify.errors import InstructifyError
 from instructify.report import write_report
 from instructify.report.chart import loss_curves, template_dots
 from instructify.report.text import fenced, line, points, shown
-from report_kit import HOSTILE, RETENTION, SHOWCASE, Task, make_run
+from report_kit import HOSTILE, RETENTION, SHOWCASE, Task, make_run, make_training
 
 
 @pytest.fixture(scope="module")
@@ -240,6 +240,13 @@ def forget(run, key):
     path.write_text(json.dumps(document), "utf-8")
 
 
+EVALUATION = "evaluation/evaluation.json"
+
+
+def change(path, **values):
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | values), "utf-8")
+
+
 def cut_scores(run):
     path = run / "evaluation" / "scores.parquet"
     path.write_bytes(path.read_bytes()[:-20])
@@ -262,8 +269,12 @@ def only_base(run):
         (cut_scores, "is not the file that evaluation.json speaks of"),
         (lambda run: (cut_scores(run), forget(run, "scores_sha256")), "cannot be read as scores"),
         (only_base, "holds no rows of the tuned model"),
-        (lambda run: (run / "finetune/seed-1/run.json").write_text("[]"), "is not a JSON object"),
-        (lambda run: (run / "finetune/seed-1/run.json").write_text("{}"), "seed is missing"),
+        (lambda run: (run / "finetune/seed-1/run.json").write_text("[]"), "run.json: is not an object"),
+        (lambda run: (run / "finetune/seed-1/run.json").write_text("{}"), "run.json: complete: "),
+        (lambda run: change(run / "finetune/seed-1/run.json", finetune=[]), "run.json: finetune: "),
+        (lambda run: change(run / "finetune/seed-1/run.json", seed="1"), "run.json: seed: "),
+        (lambda run: change(run / EVALUATION, models=["base"]), "models is not what an evaluation writes"),
+        (lambda run: change(run / EVALUATION, build=None), "build is not what an evaluation writes"),
         (lambda run: (run / "finetune/seed-1/metrics.jsonl").write_text("{}\nx"), "metrics.jsonl:2"),
     ],
 )
@@ -273,6 +284,44 @@ def test_files_that_are_missing_or_broken_are_named(tmp_path, spoil, message):
     with pytest.raises(InstructifyError, match=message):
         write_report(run)
     assert not (run / "report.html").exists()
+
+
+def test_a_seed_that_was_trained_anew_is_not_shown_beside_its_old_scores(tmp_path):
+    run = make_run(tmp_path, [Task("one", documents=5)])
+    weights = run / "finetune/seed-1/adapter/adapter_model.safetensors"
+    weights.write_bytes(b"trained anew")
+    with pytest.raises(InstructifyError, match="seed-1: its model is not the one that was scored"):
+        write_report(run)
+    assert not (run / "report.html").exists()
+
+
+def test_trainings_that_were_not_scored_are_left_out_and_those_that_are_gone_are_named(tmp_path):
+    run = make_run(tmp_path, [Task("one", documents=5)])
+    make_training(run / "finetune" / "seed-9", 9)
+    (run / "finetune/seed-1/run.json").unlink()  # a restart is under way
+    change(run / EVALUATION, notes=["seed-3 is not trained"])
+    written = write_report(run)
+    notes = [
+        "The training run seed-9 is left out: its model was not scored.",
+        "Scored, but not in the run folder: tuned, seed 1.",
+        "Seed-3 is not trained.",
+    ]
+    assert written.page.training[-3:] == tuple(notes)
+    assert [row[0].text for row in written.page.seeds.rows] == ["0", "2"]
+    for text in (Page(written.html.read_text("utf-8")).text, written.markdown.read_text("utf-8")):
+        assert all(note in text for note in notes)
+    done = subprocess.run(
+        [sys.executable, "-m", "instructify", "report", str(run)], capture_output=True, text=True, check=True
+    )
+    assert "note: Scored, but not in the run folder: tuned, seed 1." in done.stdout
+
+
+def test_a_prompt_is_only_quoted_from_the_file_that_was_published(tmp_path):
+    run = make_run(tmp_path, [Task("one", tuned=0.9)])
+    path = next((tmp_path / "build" / "data").iterdir())
+    path.write_bytes(path.read_bytes()[:-1] + b"X")
+    with pytest.raises(InstructifyError, match="is not what the manifest says"):
+        write_report(run)
 
 
 def test_another_build_than_the_one_scored_is_refused(tmp_path):

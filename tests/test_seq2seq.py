@@ -175,6 +175,72 @@ def tuned(folder, tmp_path, method):
     return choice, model, tmp_path / "adapter"
 
 
+def test_an_adapter_that_lacks_a_tensor_or_has_one_too_many_is_refused_and_names_it(folder, tmp_path):
+    choice, _, saved = tuned(folder, tmp_path, "lora")
+    path = saved / "adapter_model.safetensors"
+    whole = load_file(path)
+    names = sorted(whole)
+    save_file({name: whole[name] for name in names[1:-1]}, path)
+    with pytest.raises(InstructifyError) as caught:
+        load_seq2seq(choice, tmp_path, adapter=saved)
+    (problem,) = caught.value.problems
+    assert problem.what == f"the adapter lacks 2 tensors, as {names[0]}"
+    odd = names[0].replace("block.0", "block.7")
+    save_file({**whole, odd: whole[names[0]].clone()}, path)
+    with pytest.raises(InstructifyError) as caught:
+        load_seq2seq(choice, tmp_path, adapter=saved)
+    assert f"the adapter's config has no place for 1 tensors, as {odd}" in str(caught.value)
+    save_file(whole, path)
+    load_seq2seq(choice, tmp_path, adapter=saved)
+
+
+def test_an_adapter_folder_that_lacks_a_file_says_which(folder, tmp_path):
+    choice, _, saved = tuned(folder, tmp_path, "lora")
+    for name, said in (
+        ("adapter_model.safetensors", "the adapter has no adapter_model.safetensors or adapter_model.bin"),
+        ("adapter_config.json", "holds neither an adapter nor a whole model"),
+    ):
+        (saved / name).unlink()
+        with pytest.raises(InstructifyError, match=f"adapter: {said}"):
+            load_seq2seq(choice, tmp_path, adapter=saved)
+    (saved / "config.json").write_text("{}")
+    with pytest.raises(InstructifyError, match=r"adapter: the model folder has no model\.safetensors"):
+        load_seq2seq(choice, tmp_path, adapter=saved)
+    shutil.rmtree(saved)
+    with pytest.raises(InstructifyError, match="adapter: there is no such folder"):
+        load_seq2seq(choice, tmp_path, adapter=saved)
+
+
+def test_weights_in_several_files_load_and_a_damaged_index_of_them_is_named(folder, tmp_path):
+    place, section = copied(folder, tmp_path), ModelSection(name="copy")
+    whole = load_seq2seq(section, tmp_path)
+    (place / "model.safetensors").rename(place / "model-00001-of-00001.safetensors")
+    index = place / "model.safetensors.index.json"
+    weights = load_file(place / "model-00001-of-00001.safetensors")
+    names = dict.fromkeys(weights, "model-00001-of-00001.safetensors")
+    index.write_text(json.dumps({"metadata": {"total_size": 1}, "weight_map": names}))
+    assert torch.equal(logits(load_seq2seq(section, tmp_path).model), logits(whole.model))
+    damaged = ["{", "[]", "{}", '{"weight_map": []}', '{"weight_map": {"a": 1}}', '{"weight_map": {"a": []}}']
+    for text in damaged:
+        index.write_text(text)
+        with pytest.raises(InstructifyError, match=r"index\.json: cannot be read"):
+            load_seq2seq(section, tmp_path)
+    for name in ("gone.safetensors", "../copy/model-00001-of-00001.safetensors"):
+        index.write_text(json.dumps({"weight_map": dict.fromkeys(names, name)}))
+        with pytest.raises(InstructifyError, match=r"index\.json: there is no weight file '.*' beside it"):
+            load_seq2seq(section, tmp_path)
+
+
+def test_what_a_killed_process_left_half_written_is_cleared_away(folder, tmp_path):
+    left = tmp_path / f".adapter-{'0a' * 16}"
+    others = [tmp_path / ".adapter-notes", tmp_path / f".merged-{'0a' * 16}"]
+    for place in (left, *others):
+        place.mkdir()
+    tuned(folder, tmp_path, "lora")
+    assert not left.exists()
+    assert all(place.is_dir() for place in others)
+
+
 @pytest.mark.parametrize("method", ["lora", "full"])
 def test_what_was_trained_comes_back_alone_and_merged(folder, tmp_path, method):
     choice, model, saved = tuned(folder, tmp_path, method)

@@ -154,6 +154,16 @@ def test_few_changed_documents_widen_the_interval():
     assert intervals[FEW - 1] > intervals[FEW]
 
 
+@pytest.mark.parametrize("changed", [0, 1, FEW - 1, FEW, 40])
+def test_no_change_that_the_interval_leaves_open_is_called_detectable(changed):
+    old = np.zeros((2, 80))
+    new = old.copy()
+    new[:, :changed] = 1
+    change = compare(old, new[None], KEY, draws=2000)
+    low, high = change.interval
+    assert change.detectable > (high - low) / 2
+
+
 def test_the_detectable_effect_is_found_four_times_in_five():
     """Half the documents of a panel are ones whose answer changes by chance; then a true effect is added."""
     rng = np.random.default_rng(3)

@@ -27,6 +27,7 @@ TINY = "tiny"
 TINY_FOLDER = Path(__file__).with_name("world") / "tiny"
 INSTALL = "pip install 'instructify[train]'"
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+_ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +66,18 @@ def load_seq2seq(
 
     Raises:
         InstructifyError: a package or a file is missing, the hub cannot be reached, or the files are not
-            those of an encoder-decoder.
+            those of an encoder-decoder, or an adapter is not whole.
     """
     require_train_extra()
     folder, revision = model_folder(choice, base)
-    tuned = adapter if adapter is not None and not (adapter / "adapter_config.json").is_file() else None
+    weights = folder
+    if adapter is not None and not holds_adapter(adapter):
+        weights, adapter = adapter, None
     tokenizer = load_tokenizer(folder)
-    model = load_model(tuned or folder, choice.dtype)
-    if adapter is not None and tuned is None:
+    model = load_model(weights, choice.dtype)
+    if adapter is not None:
         model = _with_adapter(model, adapter)
-    return Seq2Seq(
-        _on(model, device).eval(),
-        tokenizer,
-        choice.name,
-        hash_files(folder, ("config.json", *_weight_files(folder))),
-        hash_files(folder, ("tokenizer.json",)),
-        revision,
-    )
+    return Seq2Seq(_on(model, device).eval(), tokenizer, choice.name, *_hashes(folder), revision)
 
 
 def model_folder(choice: ModelSection, base: Path) -> tuple[Path, str | None]:
@@ -94,6 +90,39 @@ def model_folder(choice: ModelSection, base: Path) -> tuple[Path, str | None]:
     if choice.name.startswith((".", "/", "~")) or choice.name.count("/") > 1:
         raise InstructifyError(Problem("there is no such model folder", str(path)))
     return _fetched(choice)
+
+
+def base_hashes(choice: ModelSection, base: Path) -> tuple[str, str]:
+    """Return the hashes of model and tokenizer that `load_seq2seq` would give, and load nothing."""
+    return _hashes(model_folder(choice, base)[0])
+
+
+def holds_adapter(folder: Path) -> bool:
+    """Tell whether a folder holds an adapter, or a whole fine-tuned model.
+
+    Raises InstructifyError if it holds neither, or not all of its files.
+    """
+    if not folder.is_dir():
+        raise InstructifyError(Problem("there is no such folder", str(folder), "an adapter"))
+    if (folder / "adapter_config.json").is_file():
+        if not any((folder / name).is_file() for name in _ADAPTER_WEIGHTS):
+            missing = f"the adapter has no {' or '.join(_ADAPTER_WEIGHTS)}"
+            raise InstructifyError(Problem(missing, str(folder)))
+        return True
+    if (folder / "config.json").is_file():
+        if not _weight_files(folder):
+            raise InstructifyError(Problem(f"the model folder has no {' or '.join(_WEIGHTS)}", str(folder)))
+        return False
+    what = "holds neither an adapter nor a whole model"
+    raise InstructifyError(Problem(what, str(folder), "adapter_config.json, or config.json, and weights"))
+
+
+def hash_adapter(folder: Path) -> str:
+    """Return the SHA-256 of the configs, weights and tokenizer files of an adapter or a whole model."""
+    kinds = (".json", ".safetensors", ".bin")
+    with _loading(folder):
+        names = sorted(path.name for path in folder.iterdir() if path.is_file() and path.suffix in kinds)
+        return hash_files(folder, tuple(names))
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -143,12 +172,36 @@ def hash_files(folder: Path, names: tuple[str, ...]) -> str:
     return total.hexdigest()
 
 
-def _with_adapter(model: Module, adapter: Path) -> Module:
-    from peft import PeftModel
+def _hashes(folder: Path) -> tuple[str, str]:
+    weights = hash_files(folder, ("config.json", *_weight_files(folder)))
+    return weights, hash_files(folder, ("tokenizer.json",))
 
-    with _loading(adapter), quiet():
-        tuned: Module = PeftModel.from_pretrained(model, str(adapter), local_files_only=True)
-    return tuned
+
+def _with_adapter(model: Module, adapter: Path) -> Module:
+    """Return a model with an adapter on it.
+
+    peft only warns of a tensor that the file lacks, and leaves out one that fits nowhere; here either is an
+    error.
+    """
+    from peft import PeftModel, get_peft_model_state_dict
+    from peft.utils import load_peft_weights
+
+    with _loading(adapter), quiet(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Found missing adapter keys", UserWarning)
+        tuned: Any = PeftModel.from_pretrained(model, str(adapter), local_files_only=True)
+        wanted = set(get_peft_model_state_dict(tuned, save_embedding_layers=False))
+        found = set(load_peft_weights(str(adapter), device="cpu"))
+    problems = [
+        Problem(f"{what} {len(names)} tensors, as {min(names)}", str(adapter), "a whole adapter")
+        for what, names in (
+            ("the adapter lacks", wanted - found),
+            ("the adapter's config has no place for", found - wanted - set(tuned.state_dict())),
+        )
+        if names
+    ]
+    if problems:
+        raise InstructifyError(*problems)
+    return cast("Module", tuned)
 
 
 def _on(model: Module, device: str) -> Module:
@@ -173,8 +226,20 @@ def _weight_files(folder: Path) -> tuple[str, ...]:
         return ()
     if not found.endswith(".index.json"):
         return (found,)
-    shards = json.loads((folder / found).read_text(encoding="utf-8"))["weight_map"].values()
-    return (found, *sorted(set(shards)))
+    return (found, *_shards(folder / found))
+
+
+def _shards(index: Path) -> list[str]:
+    """Return the names of the weight files that an index names, all of them there."""
+    try:
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        missing = [name for name in names if name != Path(name).name or not (index.parent / name).is_file()]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        what = f"cannot be read: {_first_line(error)}"
+        raise InstructifyError(Problem(what, str(index), "an index of weight files")) from error
+    if missing:
+        raise InstructifyError(Problem(f"there is no weight file {missing[0]!r} beside it", str(index)))
+    return names
 
 
 def _fetched(choice: ModelSection) -> tuple[Path, str]:
@@ -188,6 +253,8 @@ def _fetched(choice: ModelSection) -> tuple[Path, str]:
             if not _weight_files(folder):
                 more = [*wanted, "pytorch_model.bin"]
                 folder = Path(snapshot_download(choice.name, revision=choice.revision, allow_patterns=more))
+    except InstructifyError:
+        raise
     except Exception as error:  # the hub's client raises almost any type; all become one line here
         raise InstructifyError(_unfetched(error, choice)) from error
     return _complete(folder), folder.name

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,19 +13,32 @@ import typer
 from instructify.cli import show
 from instructify.cli.building import Json, Quiet
 from instructify.cli.progress import watching
-from instructify.cli.training import BuildDir, RunDir
+from instructify.cli.training import BuildDir, RunDir, build_notes
 
 if TYPE_CHECKING:
     from instructify.evaluate import Candidate
+    from instructify.recipe.models import Recipe
     from instructify.recipe.training import Evaluate, ModelSection
 
 export = typer.Typer(help="Write builds and scores for other tools.", no_args_is_help=True)
 
+Target = Annotated[
+    Path,
+    typer.Argument(metavar="RECIPE", help="The recipe; or a run folder, with --build.", show_default=False),
+]
+OtherModel = Annotated[
+    str | None,
+    typer.Option("--model", help="Score this model instead of the recipe's, and none of the training runs."),
+]
+Adapter = Annotated[
+    Path | None, typer.Option(help="Score the model with this adapter, instead of the training runs.")
+]
+OutDir = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Folder for the scores, instead of RUN/evaluation.")
+]
 Tasks = Annotated[
     list[str] | None, typer.Option("--task", help="Only this held-out task; may be given again.")
 ]
-
-
 Limit = Annotated[int | None, typer.Option(min=1, help="Most examples of one task.")]
 Device = Annotated[
     str, typer.Option(help="cpu, cuda, cuda:1 and so on; auto takes a GPU where there is one.")
@@ -35,24 +47,12 @@ Threads = Annotated[int | None, typer.Option(min=1, help="Threads of CPU arithme
 
 
 def evaluate(
-    target: Annotated[
-        Path,
-        typer.Argument(
-            metavar="RECIPE", help="The recipe; or a run folder, with --build.", show_default=False
-        ),
-    ],
-    model: Annotated[
-        str | None,
-        typer.Option(help="Score this model instead of the recipe's, and none of the training runs."),
-    ] = None,
-    adapter: Annotated[
-        Path | None, typer.Option(help="Score the model with this adapter, instead of the training runs.")
-    ] = None,
+    target: Target,
+    model: OtherModel = None,
+    adapter: Adapter = None,
     build: BuildDir = None,
     run: RunDir = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder for the scores, instead of RUN/evaluation.")
-    ] = None,
+    out: OutDir = None,
     task: Tasks = None,
     limit: Limit = None,
     device: Device = "auto",
@@ -62,16 +62,17 @@ def evaluate(
 ) -> None:
     """Score base and tuned models on held-out tasks.
 
-    Scored are the base model and every finished training run of a recipe, on the held-out part of its build.
+    Scored are the base model and the finished training runs of a recipe, on the held-out part of its build.
     Scores go to RUN/evaluation/scores.parquet, one row for every example and model. An evaluation that was
     stopped goes on where it was when it is started again.
 
     Example: instructify evaluate recipes/tiny.yaml
     """
-    if task and out is None:
-        what = "scores that are not of all held-out tasks need a folder of their own: name one with --out"
-        raise typer.BadParameter(what, param_hint="--task")
-    from instructify.evaluate import BASE, Job, finished, of_adapter, read_held_out
+    partial = {"--task": task, "--model": model, "--adapter": adapter}
+    if out is None and (given := [name for name, value in partial.items() if value]):
+        what = "scores that are not the whole experiment's need a folder of their own: name one with --out"
+        raise typer.BadParameter(what, param_hint=given[0])
+    from instructify.evaluate import Job, read_held_out
     from instructify.evaluate import evaluate as score
     from instructify.recipe.training import ModelSection
     from instructify.runners import available_cores
@@ -81,31 +82,28 @@ def evaluate(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     require_train_extra()
     place = _place(target, run, build)
-    candidates: list[Candidate] = []
-    notes: list[str] = []
-    if adapter is not None:
-        candidates = [of_adapter(adapter)]
-    elif model is None:
-        candidates, notes = finished(place.run)
+    candidates, notes = _candidates(place, model, adapter)
+    notes += build_notes(place.build, place.recipe) if place.recipe else []
     job = Job(
         out or place.run / "evaluation",
         read_held_out(place.build, task or (), limit),
         place.model if model is None else ModelSection(name=model, dtype=place.model.dtype),
         place.base if model is None else Path.cwd(),
-        (BASE, *candidates),
+        candidates,
         place.settings,
         device,
         threads or available_cores(),
         limit,
+        tuple(notes),
     )
     with watching(quiet or json) as watcher:
         document = score(job, watcher)
     if json:
         show.as_json(document)
-    else:
-        _show(document, [*notes, *_notes(document)], job.folder)
-        if candidates and out is None:
-            show.line(f"next: instructify report {place.run}")
+        return
+    _show(document, job.folder)
+    if len(candidates) > 1 and out is None:
+        show.line(f"next: instructify report {place.run}")
 
 
 @export.command("lm-eval")
@@ -191,13 +189,17 @@ def compare(
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an experiment lies, its model (a folder is relative to `base`) and how it is to be scored."""
+    """Where an experiment lies, its model (a folder is relative to `base`) and how it is to be scored.
+
+    `recipe` is None where a run folder was given.
+    """
 
     run: Path
     build: Path
     base: Path
     model: ModelSection
     settings: Evaluate
+    recipe: Recipe | None
 
 
 def _place(target: Path, run: Path | None, build: Path | None) -> Place:
@@ -212,7 +214,7 @@ def _place(target: Path, run: Path | None, build: Path | None) -> Place:
         if build is None:
             what = "a run folder does not say where its build lies"
             raise InstructifyError(Problem(what, str(target), "--build, or the recipe"))
-        return Place(run or target, build, Path.cwd(), *sections(target))
+        return Place(run or target, build, Path.cwd(), *sections(target), None)
     loaded = load_recipe(target)
     recipe = loaded.recipe
     return Place(
@@ -221,17 +223,32 @@ def _place(target: Path, run: Path | None, build: Path | None) -> Place:
         loaded.base,
         recipe.model,
         recipe.evaluate,
+        recipe,
     )
 
 
-def _show(document: Mapping[str, Any], notes: Sequence[str], folder: Path) -> None:
+def _candidates(
+    place: Place, model: str | None, adapter: Path | None
+) -> tuple[tuple[Candidate, ...], list[str]]:
+    """Return the models to score, the base first, and notes on what is not scored."""
+    from instructify.evaluate import BASE, finished, of_adapter
+
+    if adapter is not None:
+        return (BASE, of_adapter(adapter)), []
+    if model is not None:
+        return (BASE,), []
+    found, notes = finished(place.run, place.recipe)
+    return (BASE, *found), notes
+
+
+def _show(document: Mapping[str, Any], folder: Path) -> None:
     labels = list(dict.fromkeys(model["model"] for model in document["models"]))
     rows = [
         (
             task["task"],
             task["headline"],
             f"{task['examples']:,}",
-            *(_over_seeds(task["results"], label) for label in labels),
+            *(_percent(one["median"]) for one in task["over_seeds"]),
             _percent(task["random"]),
             _percent(task["majority"]),
             _percent(task["results"][0]["prior"]),
@@ -250,16 +267,12 @@ def _show(document: Mapping[str, Any], notes: Sequence[str], folder: Path) -> No
         "base saw it",
     )
     show.table(f"median over templates, in per cent: {document['base']['name']}", columns, rows)
-    for note in notes:
+    for note in _notes(document):
         show.line(f"note: {note}")
     for model in document["models"]:
         title = model["model"] if model["seed"] is None else f"{model['model']}, seed {model['seed']}"
         show.line(f"{title}: {model['seconds']:,.1f} s, {model['examples_per_second']:,.0f} examples/s")
     show.line(f"wrote {folder}")
-
-
-def _over_seeds(results: Sequence[Mapping[str, Any]], label: str) -> str:
-    return _percent(fmean(result["median"] for result in results if result["model"] == label))
 
 
 def _percent(value: float | None) -> str:
@@ -268,7 +281,7 @@ def _percent(value: float | None) -> str:
 
 def _notes(document: Mapping[str, Any]) -> list[str]:
     """Return what a reader of the table should know, one sentence each."""
-    notes = []
+    notes = list(document["notes"])
     for task in document["tasks"]:
         if task["truncated"]:
             notes.append(f"{task['task']}: prompts that are truncated: {task['truncated']:,}")

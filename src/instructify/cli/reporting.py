@@ -34,6 +34,8 @@ def report(
         return
     for sentence in written.page.summary:
         show.line(sentence)
+    for note in written.notes:
+        show.line(f"note: {note}")
     show.line(f"wrote {written.html} and {written.markdown}")
 
 
@@ -42,6 +44,7 @@ def _data(written: Any) -> dict[str, Any]:
         "html": str(written.html),
         "markdown": str(written.markdown),
         "summary": list(written.page.summary),
+        "notes": list(written.notes),
         "datasets": [
             {
                 "task": finding.scored.task,

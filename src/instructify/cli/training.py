@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from instructify.cli import show
 from instructify.cli.building import Json, Quiet, RecipePath
 from instructify.cli.progress import watching
+
+if TYPE_CHECKING:
+    from instructify.finetune import Finished, Settings
+    from instructify.finetune.loop import Watcher
+    from instructify.recipe.load import LoadedRecipe
+    from instructify.recipe.models import Recipe
 
 RunDir = Annotated[
     Path | None, typer.Option("--run", help="Folder of the experiment; by default the recipe's.")
@@ -51,8 +58,6 @@ def finetune(
     Example: instructify finetune recipes/tiny.yaml --seed 0
     """
     from instructify.finetune import Settings, run_folder
-    from instructify.finetune import finetune as train
-    from instructify.finetune.save import save_merged
     from instructify.recipe.load import load_recipe
     from instructify.recipe.models import resolve
     from instructify.runners import available_cores
@@ -65,16 +70,43 @@ def finetune(
         threads or available_cores(),
         restart,
     )
-    results = []
+    seeds = loaded.recipe.finetune.seeds
     with watching(quiet or json) as watcher:
-        for each in loaded.recipe.finetune.seeds if seed is None else [seed]:
-            results.append(train(loaded, each, settings, watcher))
-            if merge:
-                folder = results[-1].folder
-                save_merged(loaded.recipe.model, loaded.base, folder / "adapter", folder / "merged")
+        results = [
+            _train(loaded, each, settings, merge, watcher) for each in (seeds if seed is None else [seed])
+        ]
     if json:
         show.as_json([{"folder": str(done.folder), **done.record} for done in results])
         return
+    _show(f"fine-tuning of {loaded.recipe.model.name}", results)
+    for note in build_notes(settings.build, loaded.recipe):
+        show.line(f"note: {note}")
+    if seed is not None and seed not in seeds:
+        show.line(f"note: {seed} is not one of the recipe's seeds, so that evaluate leaves it out")
+    folders = [("--build", build), ("--run", run)]
+    options = "".join(f" {name} {folder}" for name, folder in folders if folder is not None)
+    show.line(f"next: instructify evaluate {recipe}{options}")
+
+
+def build_notes(build: Path, recipe: Recipe) -> list[str]:
+    """Return a note if a build was made from another recipe than this, whatever its name."""
+    from instructify.finetune import other_sections
+
+    differing = [section for section in other_sections(build, recipe) if section != "name"]
+    return [f"the build is of a recipe with other {', '.join(differing)}"] if differing else []
+
+
+def _train(loaded: LoadedRecipe, seed: int, settings: Settings, merge: bool, watcher: Watcher) -> Finished:
+    from instructify.finetune import finetune as train
+    from instructify.finetune.save import save_merged
+
+    done = train(loaded, seed, settings, watcher)
+    if merge:
+        save_merged(loaded.recipe.model, loaded.base, done.folder / "adapter", done.folder / "merged")
+    return done
+
+
+def _show(title: str, results: Sequence[Finished]) -> None:
     rows = [
         (
             str(done.record["seed"]),
@@ -88,7 +120,6 @@ def finetune(
         for done in results
     ]
     columns = ("seed", "steps>", "loss>", "seconds>", "examples/s>", "peak MiB>", "")
-    show.table(f"fine-tuning of {loaded.recipe.model.name}", columns, rows)
+    show.table(title, columns, rows)
     for done in results:
         show.line(f"wrote {done.folder}")
-    show.line(f"next: instructify evaluate {recipe}")

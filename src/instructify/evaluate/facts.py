@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from instructify.evaluate.task import is_ranked
 from instructify.evaluate.tokens import encode_choices
 from instructify.recipe.training import Evaluate
 from instructify.seen import seen_by
-from instructify.stats import majority, random_chance, spread
+from instructify.stats import majority, random_chance, spread, template_scores
 from instructify.stats.resample import F64
 
 Row = Mapping[str, Any]
@@ -25,12 +26,13 @@ def task_facts(
     """Return the facts of a task as plain data; `scored` are one model's rows, `base` names the base model.
 
     `colliding` counts the examples two of whose choices are the same tokens, so that no model can tell them
-    apart; `random` and `majority` are accuracies, null where nothing is ranked. `headline` is the main metric
-    of most templates; the templates with another are left out of the table and counted in `others`.
+    apart. `headline` is the main metric of most templates; the templates with another are left out of the
+    table and counted in `others`. `random` and `majority` are accuracies, null where the headline is another.
     """
     ranked = [row for row in scored if row["kind"] == "rank"]
     counts = [len(row["choices"]) for row in ranked]
     main = headline(scored)
+    guessed = [row for row in ranked if row["primary"] == main]
     seen = seen_by(base, task.dataset, task.subset)
     return {
         "task": task.name,
@@ -47,8 +49,8 @@ def task_facts(
         "choices": {"fewest": min(counts), "most": max(counts)} if counts else None,
         "headline": main,
         "others": len({row["template"] for row in scored if row["primary"] != main}),
-        "random": random_chance(panel(ranked, lambda row: len(row["choices"]))) if ranked else None,
-        "majority": majority(panel(ranked, lambda row: row["label"])) if ranked else None,
+        "random": random_chance(panel(guessed, lambda row: len(row["choices"]))) if guessed else None,
+        "majority": majority(panel(guessed, lambda row: row["label"])) if guessed else None,
         "seen": {
             "status": seen.status,
             "word": seen.word,
@@ -59,23 +61,29 @@ def task_facts(
 
 
 def headline(rows: Sequence[Row]) -> str:
-    """Return the main metric of most templates, the first by name where as many have another."""
-    templates = {(row["template"], row["primary"]) for row in rows}
-    counts = Counter(str(primary) for _, primary in templates)
+    """Return the main metric of most templates and variants, the first by name where as many have another."""
+    templates = {(row["template"], row["variant"], row["primary"]) for row in rows}
+    counts = Counter(str(primary) for *_, primary in templates)
     return min(counts, key=lambda name: (-counts[name], name))
 
 
 def summary(rows: Sequence[Row], metric: str) -> dict[str, float | None]:
     """Return one model's score on a task over its templates, and its accuracy by the choice prior alone."""
-    chosen = [row for row in rows if row["primary"] == metric]
-    values = np.nanmean(panel(chosen, lambda row: _value(row, metric)), axis=1)
-    over = spread(values)
-    ranked = [row for row in chosen if row["kind"] == "rank"]
+    ranked = [row for row in rows if row["primary"] == metric and row["kind"] == "rank"]
     prior = None
     if ranked:
         hits = panel(ranked, lambda row: row["prior_predicted"] == row["label"])
         prior = float(np.median(np.nanmean(hits, axis=1)))
-    return {"median": over.median, "low": over.low, "high": over.high, "mean": over.mean, "prior": prior}
+    return {**over_seeds([rows], metric), "prior": prior}
+
+
+def over_seeds(seeds: Sequence[Sequence[Row]], metric: str) -> dict[str, float]:
+    """Return one model's score on a task, its training seeds averaged under each template."""
+    panels = [
+        panel([row for row in rows if row["primary"] == metric], lambda row: _value(row, metric))
+        for rows in seeds
+    ]
+    return asdict(spread(template_scores(np.stack(panels))))
 
 
 def panel(rows: Sequence[Row], value: Callable[[Row], float]) -> F64:

@@ -21,17 +21,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from instructify.errors import InstructifyError, LockedError, Problem
-from instructify.evaluate.facts import summary, task_facts
+from instructify.evaluate.facts import over_seeds, summary, task_facts
 from instructify.evaluate.heldout import HeldOut, HeldOutTask
 from instructify.evaluate.models import Candidate
 from instructify.evaluate.scores import score_schema
 from instructify.evaluate.task import score_task
 from instructify.finetune.loop import Watcher, deterministic
+from instructify.finetune.record import check_intact
 from instructify.keys import hexdigest
-from instructify.publish.files import FileRecord, find_file, io_errors, write_bytes, write_file
+from instructify.publish.files import (
+    TEMPORARY,
+    FileRecord,
+    find_file,
+    io_errors,
+    remove,
+    write_bytes,
+    write_file,
+)
 from instructify.publish.lock import exclusive
 from instructify.recipe.training import Evaluate, ModelSection
-from instructify.seq2seq import Seq2Seq, hash_files, load_seq2seq
+from instructify.seq2seq import Seq2Seq, base_hashes, hash_adapter, holds_adapter, load_seq2seq
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,7 +56,8 @@ class Job:
     """What to evaluate: models on the held-out tasks of a build, into `folder`.
 
     A relative model folder is relative to `base`. `device` is one that PyTorch knows, or auto for a GPU where
-    there is one; `threads` are those of CPU arithmetic. `limit` is the limit the tasks were read with.
+    there is one; `threads` are those of CPU arithmetic. `limit` is the limit the tasks were read with, and
+    `notes` are kept with the scores.
     """
 
     folder: Path
@@ -59,6 +69,7 @@ class Job:
     device: str = "cpu"
     threads: int = 1
     limit: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +88,16 @@ def evaluate(job: Job, watcher: Watcher) -> dict[str, Any]:
     Both files appear whole or stay what they were.
 
     Raises:
-        InstructifyError: a model cannot be loaded or was trained on another build or base, or a prompt is too
-            long.
+        InstructifyError: a model cannot be loaded, is not what its training left or was trained on another
+            build or base, or a prompt is too long.
     """
     parts: list[Part] = []
     models: list[dict[str, Any]] = []
-    _check_builds(job)
+    _check(job)
     job = replace(job, device=_device(job.device))
     with _alone(job.folder), deterministic(job.threads):
+        with io_errors(job.folder, "tidy"):
+            remove(job.folder / "work" / TEMPORARY)  # of an evaluation that was killed
         for candidate in job.candidates:
             model = load_seq2seq(job.model, job.base, adapter=candidate.adapter, device=job.device)
             identity = _identity(model, candidate)
@@ -106,15 +119,46 @@ def evaluate(job: Job, watcher: Watcher) -> dict[str, Any]:
     return document
 
 
-def _check_builds(job: Job) -> None:
-    """Refuse models that were trained on another build: what is held out here they may have learned there."""
-    problems = [
-        Problem("was trained on another build", str(candidate.adapter), f"a run on {job.held_out.path}")
-        for candidate in job.candidates
-        if candidate.content_hash not in (None, job.held_out.content_hash)
-    ]
+def _check(job: Job) -> None:
+    """Refuse models that are not whole, or were trained on another base or build than those at hand.
+
+    What is held out here may have been learned on another build.
+    """
+    problems: list[Problem] = []
+    base = base_hashes(job.model, job.base)
+    for candidate in job.candidates:
+        try:
+            if candidate.run is not None and candidate.adapter == candidate.run.adapter:
+                check_intact(candidate.run)
+            elif candidate.adapter is not None:
+                holds_adapter(candidate.adapter)
+        except InstructifyError as error:
+            problems += error.problems
+        problems += _mismatches(candidate, base, job)
     if problems:
         raise InstructifyError(*problems)
+
+
+def _mismatches(candidate: Candidate, base: tuple[str, str], job: Job) -> Iterator[Problem]:
+    if candidate.run is None:
+        return
+    where, record = str(candidate.adapter), candidate.run.record
+    if record.data.content_hash != job.held_out.content_hash:
+        yield Problem("was trained on another build", where, f"a run on {job.held_out.path}")
+    if (record.model.model_hash, record.model.tokenizer_hash) != base:
+        what = f"was trained from another base than {job.model.name}"
+        yield Problem(what, where, "the base model of the training run")
+
+
+def _eos_notes(job: Job) -> Iterator[str]:
+    """Yield a note on each model whose prompts ended otherwise in training."""
+    then, now = "none", "an end-of-sequence token"
+    if not job.settings.encoder_eos:
+        then, now = now, then
+    for candidate in job.candidates:
+        run = candidate.run
+        if run is not None and run.record.evaluate.encoder_eos != job.settings.encoder_eos:
+            yield f"{candidate.title}: prompts ended with {then} in training and end with {now} here"
 
 
 def _device(name: str) -> str:
@@ -138,12 +182,6 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _identity(model: Seq2Seq, candidate: Candidate) -> dict[str, Any]:
     """Return whose scores these are, in all that decides them."""
-    adapter = candidate.adapter
-    if candidate.base_hash not in (None, model.model_hash):
-        what = f"was trained from another base than {model.name}"
-        raise InstructifyError(Problem(what, str(adapter), "the base model of the training run"))
-    names = sorted(path.name for path in adapter.iterdir() if path.is_file()) if adapter else []
-    weights = tuple(name for name in names if name.endswith((".json", ".safetensors", ".bin")))
     return {
         "model": candidate.label,
         "seed": candidate.seed,
@@ -151,7 +189,7 @@ def _identity(model: Seq2Seq, candidate: Candidate) -> dict[str, Any]:
         "revision": model.revision,
         "model_hash": model.model_hash,
         "tokenizer_hash": model.tokenizer_hash,
-        "adapter_hash": hash_files(adapter, weights) if adapter else None,
+        "adapter_hash": hash_adapter(candidate.adapter) if candidate.adapter else None,
     }
 
 
@@ -224,6 +262,7 @@ def _about(job: Job, models: list[dict[str, Any]], parts: Sequence[Part]) -> dic
         "device": job.device,
         "threads": job.threads,
         "limit": job.limit,
+        "notes": [*job.notes, *_eos_notes(job)],
         "build": {
             "path": str(job.held_out.path),
             "content_hash": job.held_out.content_hash,
@@ -259,4 +298,11 @@ def _task(
         {"model": candidate.label, "seed": candidate.seed, **summary(rows[candidate], facts["headline"])}
         for candidate in job.candidates
     ]
-    return {**facts, "results": results}
+    together = [
+        {
+            "model": label,
+            **over_seeds([rows[c] for c in job.candidates if c.label == label], facts["headline"]),
+        }
+        for label in dict.fromkeys(candidate.label for candidate in job.candidates)
+    ]
+    return {**facts, "results": results, "over_seeds": together}

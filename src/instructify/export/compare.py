@@ -68,6 +68,8 @@ def _ours(scores: Path, model: str, seed: int | None) -> dict[str, Mapping[str, 
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if not scores.is_file():
+        raise InstructifyError(Problem("there is no such file", str(scores), "scores.parquet"))
     columns = ["example_id", "model", "seed", "kind", "loglikelihoods", "label", "predicted"]
     try:
         rows = pq.read_table(scores, columns=columns).to_pylist()

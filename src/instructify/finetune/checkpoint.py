@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from instructify.errors import InstructifyError, Problem
-from instructify.publish.files import io_errors, remove, sync_directory
+from instructify.finetune.save import write_errors
+from instructify.publish.files import remove, sync_directory
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,7 +46,7 @@ def save_checkpoint(
     header = {"identity": checkpoint.identity, "progress": json.dumps(checkpoint.progress)}
     target = folder / f"step-{checkpoint.progress['step']:08d}{SUFFIX}"
     temporary = folder / f"{uuid.uuid4().hex}.tmp"
-    with io_errors(target, "write", "; training goes on from the checkpoint before"):
+    with write_errors(target, "; training goes on from the checkpoint before"):
         folder.mkdir(parents=True, exist_ok=True)
         try:
             save_file(tensors, temporary, metadata=header)
@@ -97,6 +98,10 @@ def load_checkpoint(
                 "--restart to begin anew, or another --run folder",
             )
         )
+    missing = {f"{part}/{name}" for name in trainable for part in ("weight", *_MOMENTS)} - tensors.keys()
+    if missing:
+        what = f"the checkpoint lacks {len(missing)} tensors, as {min(missing)}"
+        raise InstructifyError(Problem(what, str(path), "--restart"))
     with torch.no_grad():
         for name, parameter in trainable.items():
             parameter.copy_(tensors[f"weight/{name}"])

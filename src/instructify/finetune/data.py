@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,12 @@ from instructify.errors import InstructifyError, Problem
 from instructify.keys import Key, positions
 from instructify.publish.files import io_errors, sum_file
 from instructify.publish.manifest import SEAL, manifest_files, read_manifest
+from instructify.recipe.models import Recipe, recipe_data
 from instructify.recipe.training import Finetune
 
 COLUMNS = ("inputs", "targets", "task", "template")
+AFTER_THE_BUILD = {"model", "finetune", "evaluate", "run", "description"}
+"""Sections of a recipe that no build depends on."""
 WINDOW = 50  # batches whose examples are sorted by length together
 _CHUNK = 1_000
 
@@ -98,6 +101,20 @@ def read_texts(build: Path) -> Texts:
     return Texts(columns["inputs"], columns["targets"], groups, str(manifest["name"]), *hashes)
 
 
+def other_sections(build: Path, recipe: Recipe) -> list[str]:
+    """Return the sections in which a recipe differs from the one that a build was made from.
+
+    What comes after the build does not count, nor where it lies. Raises InstructifyError without a build.
+    """
+    built, wanted = (_of_the_build(data) for data in (read_manifest(build)["recipe"], recipe_data(recipe)))
+    return sorted(key for key in {*built, *wanted} if built.get(key) != wanted.get(key))
+
+
+def _of_the_build(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in recipe.items() if key not in AFTER_THE_BUILD}
+    return {**kept, "output": {key: value for key, value in recipe["output"].items() if key != "dir"}}
+
+
 def shuffled(targets: Sequence[str], groups: Sequence[tuple[str, str]], seed: int) -> list[str]:
     """Return the targets, shuffled among the examples of the same task and template."""
     members: dict[tuple[str, str], list[int]] = {}
@@ -155,7 +172,8 @@ def _encode(
         made = tokenizer(chunk, add_special_tokens=False, truncation=False, verbose=False)["input_ids"]
         for n, ids in enumerate(made, start):
             over[n] = len(ids) > room
-            parts.append(np.array([*ids[:room], *end], dtype=np.int32))
+            # an encoder has to read something, as when it is scored
+            parts.append(np.array([*ids[:room], *end] or [tokenizer.eos_token_id], dtype=np.int32))
     return _ragged(parts), over
 
 

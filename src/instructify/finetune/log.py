@@ -13,6 +13,7 @@ from instructify.errors import InstructifyError, Problem
 from instructify.publish.files import io_errors
 
 Log = Callable[[dict[str, Any]], None]
+PACKAGES = {"tensorboard": "torch.utils.tensorboard", "trackio": "trackio"}
 
 
 class MetricsFile:
@@ -26,11 +27,18 @@ class MetricsFile:
         kept = []
         with io_errors(self._path, "write"):
             if self._path.exists():
-                for line in self._path.read_text(encoding="utf-8").splitlines(keepends=True):
-                    if not line.endswith("\n") or json.loads(line)["step"] > step:
+                for number, line in enumerate(self._path.read_bytes().splitlines(keepends=True), start=1):
+                    if not line.endswith(b"\n") or self._step(line, number) > step:
                         break
                     kept.append(line)
-            self._path.write_text("".join(kept), encoding="utf-8", newline="\n")
+            self._path.write_bytes(b"".join(kept))
+
+    def _step(self, line: bytes, number: int) -> int:
+        try:
+            return int(json.loads(line)["step"])
+        except (ValueError, TypeError, KeyError):
+            what, expected = "is no logged step", "an object with step and loss; --restart trains anew"
+            raise InstructifyError(Problem(what, f"{self._path}:{number}", expected)) from None
 
     def write(self, line: Mapping[str, Any]) -> None:
         """Append one line."""
@@ -38,19 +46,26 @@ class MetricsFile:
             file.write(json.dumps(line) + "\n")
 
 
+def require_trackers(names: Sequence[str]) -> None:
+    """Raise InstructifyError if the package of a tracker that is asked for is missing."""
+    for name in names:
+        try:
+            import_module(PACKAGES[name])
+        except ImportError as error:
+            hint = f"pip install {name}, or an empty log_to"
+            raise InstructifyError(Problem(f"{name} is not installed", "finetune.log_to", hint)) from error
+
+
 @contextmanager
 def trackers(names: Sequence[str], folder: Path, project: str, run: str) -> Iterator[Sequence[Log]]:
-    """Yield a function for each tracker asked for; raises InstructifyError if its package is missing."""
+    """Yield a function for each tracker asked for; see `require_trackers`."""
     with ExitStack() as stack:
         yield [stack.enter_context(TRACKERS[name](folder, project, run)) for name in names]
 
 
 @contextmanager
 def _tensorboard(folder: Path, project: str, run: str) -> Iterator[Log]:
-    try:
-        writer = import_module("torch.utils.tensorboard").SummaryWriter(str(folder / "tensorboard"))
-    except ImportError as error:
-        raise _missing("tensorboard") from error
+    writer = import_module(PACKAGES["tensorboard"]).SummaryWriter(str(folder / "tensorboard"))
 
     def log(line: dict[str, Any]) -> None:
         for name, value in line.items():
@@ -65,21 +80,12 @@ def _tensorboard(folder: Path, project: str, run: str) -> Iterator[Log]:
 
 @contextmanager
 def _trackio(folder: Path, project: str, run: str) -> Iterator[Log]:
-    try:
-        trackio = import_module("trackio")
-    except ImportError as error:
-        raise _missing("trackio") from error
+    trackio = import_module(PACKAGES["trackio"])
     trackio.init(project=project, name=run, resume="allow")
     try:
         yield lambda line: trackio.log({k: v for k, v in line.items() if k != "step"}, step=line["step"])
     finally:
         trackio.finish()
-
-
-def _missing(name: str) -> InstructifyError:
-    return InstructifyError(
-        Problem(f"{name} is not installed", "finetune.log_to", f"pip install {name}, or an empty log_to")
-    )
 
 
 TRACKERS = {"tensorboard": _tensorboard, "trackio": _trackio}

@@ -19,6 +19,7 @@ from instructify.recipe.training import Finetune
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.optim import Optimizer
 
 IGNORED = -100  # the label of padding, which PyTorch's cross entropy leaves out
 
@@ -58,6 +59,13 @@ class Progress:
     logged: float = 0.0  # the last loss in metrics.jsonl
     logged_examples: int = 0
     logged_seconds: float = 0.0
+
+    def add(self, examples: int, loss: float, tokens: int, seconds: float) -> None:
+        """Count a step: its examples, its mean loss over target tokens, and the seconds so far."""
+        self.examples += examples
+        self.loss += loss * tokens
+        self.tokens += tokens
+        self.seconds = seconds
 
 
 def total_steps(section: Finetune, examples: int) -> int:
@@ -106,14 +114,10 @@ def train(
 
     steps = total_steps(section, len(examples))
     trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    optimiser = torch.optim.AdamW(
-        trainable.values(), lr=section.learning_rate, weight_decay=section.weight_decay
-    )
+    optimiser = torch.optim.AdamW(trainable.values(), weight_decay=section.weight_decay)
     device = next(model.parameters()).device
-    state = Progress()
     found = load_checkpoint(checkpoints, identity, trainable, optimiser)
-    if found is not None:
-        state = Progress(**found.progress)
+    state = Progress() if found is None else Progress(**found.progress)
     resumed(state.step)
     watcher.phase(f"seed {seed}", steps * section.batch_size * section.accumulate, "examples")
     watcher.advance(state.examples)
@@ -122,30 +126,18 @@ def train(
     model.train()
     while state.step < steps:
         rate = learning_rate(section, state.step, steps)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
         # dropout is keyed by the step, so that no generator's state has to be kept
         torch.manual_seed(Key.of("dropout", seed).draw(state.step) >> 1)
         batches = [_batch(examples, part, pad_id, device) for part in islice(rows, section.accumulate)]
         with torch.autocast(device.type, torch.bfloat16) if mixed else nullcontext():
             loss, tokens = _backward(model, batches)
-        norm = float(torch.nn.utils.clip_grad_norm_(trainable.values(), section.max_grad_norm))
-        if not isfinite(loss) or not isfinite(norm):
-            raise InstructifyError(
-                Problem(
-                    f"the loss or its gradient is not finite at step {state.step + 1}",
-                    "finetune",
-                    "a lower learning_rate",
-                )
-            )
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-        learned = sum(len(batch["input_ids"]) for batch in batches)
+        norm = _update(optimiser, rate, section.max_grad_norm)
         state.step += 1
-        state.examples += learned
-        state.loss += loss * tokens
-        state.tokens += tokens
-        state.seconds = time.monotonic() - began
+        if not isfinite(loss) or not isfinite(norm):
+            what = f"the loss or its gradient is not finite at step {state.step}"
+            raise InstructifyError(Problem(what, "finetune", "a lower learning_rate"))
+        learned = sum(len(batch["input_ids"]) for batch in batches)
+        state.add(learned, loss, tokens, time.monotonic() - began)
         watcher.advance(learned)
         if state.step % section.log_every == 0 or state.step == steps:
             _log(state, rate, norm, len(examples), log)
@@ -154,6 +146,18 @@ def train(
             save_checkpoint(checkpoints, Checkpoint(identity, asdict(state)), trainable, optimiser)
     model.eval()
     return Trained(state.step, state.examples, state.seconds, state.logged)
+
+
+def _update(optimiser: Optimizer, rate: float, most: float) -> float:
+    """Take one step at a learning rate, the gradient clipped to a norm of `most`; return the norm it had."""
+    import torch
+
+    (group,) = optimiser.param_groups
+    group["lr"] = rate
+    norm = float(torch.nn.utils.clip_grad_norm_(group["params"], most))
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+    return norm
 
 
 def _log(

@@ -11,24 +11,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from instructify.errors import InstructifyError, Problem
+from instructify.errors import InstructifyError, LockedError, Problem
 from instructify.finetune.card import card_text
 from instructify.finetune.data import Examples, Texts, encode, read_texts
-from instructify.finetune.log import MetricsFile, trackers
+from instructify.finetune.log import MetricsFile, require_trackers, trackers
 from instructify.finetune.loop import Trained, Watcher, deterministic, train
+from instructify.finetune.record import (
+    ADAPTER,
+    RUN_JSON,
+    TrainingRun,
+    check_intact,
+    deciding,
+    read_run,
+    seed_folder,
+)
 from instructify.finetune.save import save_tuned
 from instructify.keys import hexdigest
 from instructify.publish.files import io_errors, remove, write_bytes
 from instructify.publish.lock import exclusive
 from instructify.recipe.load import LoadedRecipe
-from instructify.recipe.models import resolve
+from instructify.recipe.models import Recipe, resolve
 from instructify.recipe.training import Finetune
-from instructify.seq2seq import Seq2Seq, load_seq2seq, model_folder, quiet, require_train_extra
+from instructify.seq2seq import (
+    Seq2Seq,
+    hash_adapter,
+    load_seq2seq,
+    model_folder,
+    quiet,
+    require_train_extra,
+)
 
-RUN_JSON = "run.json"
 PACKAGES = ("instructify", "torch", "transformers", "peft", "tokenizers", "numpy")
-# what may change between a checkpoint and going on from it, because it decides no weight
-_FREE = {"seeds", "checkpoint_every", "keep_checkpoints", "log_every", "log_to"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +71,11 @@ def run_folder(loaded: LoadedRecipe, run: Path | None) -> Path:
     return resolve(loaded.recipe.run.dir or f"runs/{loaded.recipe.name}", loaded.base)
 
 
-def seed_folder(run: Path, seed: int) -> Path:
-    """Return the folder of one seed's training run."""
-    return run / "finetune" / f"seed-{seed}"
-
-
 def finetune(loaded: LoadedRecipe, seed: int, settings: Settings, watcher: Watcher) -> Finished:
     """Train one seed, from its last checkpoint if there is one, and leave adapter, metrics and run.json.
 
-    A run that is finished already, with the same settings, data and base model, is left as it is.
+    A run that is finished already, with the same settings, data and base model, is left as it is. A restart
+    removes what is there only when all that can be checked beforehand has been.
 
     Raises:
         InstructifyError: a package, the build or the model is missing, the folder holds another run, or the
@@ -74,14 +83,13 @@ def finetune(loaded: LoadedRecipe, seed: int, settings: Settings, watcher: Watch
     """
     require_train_extra()
     folder = seed_folder(settings.run, seed)
-    with io_errors(folder, "make"):
-        folder.mkdir(parents=True, exist_ok=True)
-    with exclusive(folder.with_name(f".{folder.name}.lock"), folder), deterministic(settings.threads):
-        if settings.restart:
-            with io_errors(folder, "remove"):
-                remove(folder)
-                folder.mkdir()
-        return _finetune(loaded, seed, settings, folder, watcher)
+    with io_errors(folder.parent, "make"):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with exclusive(folder.with_name(f".{folder.name}.lock"), folder), deterministic(settings.threads):
+            return _finetune(loaded, seed, settings, folder, watcher)
+    except LockedError:
+        raise LockedError(Problem("this seed is being trained by another process", str(folder))) from None
 
 
 def _finetune(
@@ -93,28 +101,27 @@ def _finetune(
     choice = recipe.model.model_copy(update={"dtype": "float32"}) if mixed else recipe.model
     texts = read_texts(settings.build)
     base = load_seq2seq(choice, loaded.base, device=device)
-    described = _described(loaded, seed, base, texts)
-    identity = hexdigest("finetune", json.dumps(_deciding(described), sort_keys=True))
-    before = _finished(folder, identity)
+    identity = _identity(seed, recipe, base, texts)
+    before = None if settings.restart else _finished(folder, identity)
     if before is not None:
-        return Finished(folder, before, True)
+        _tidy(folder, before.record.finetune)  # it may have been killed just before
+        return Finished(folder, before.facts, True)
     examples = encode(texts, base.tokenizer, section, seed, encoder_eos=recipe.evaluate.encoder_eos)
     model = prepare(base.model, section, seed)
+    require_trackers(section.log_to)
+    with io_errors(folder, "make anew" if settings.restart else "make"):
+        if settings.restart:
+            remove(folder)
+        folder.mkdir(exist_ok=True)
     trained = _train(model, examples, base, loaded, seed, folder, identity, mixed, watcher)
-    record = {
-        **described,
-        **_outcome(model, examples, trained, device, settings.threads),
-        "identity": identity,
-        "complete": True,
-    }
+    described = _described(loaded, seed, base, texts)
+    record = {**described, **_outcome(model, examples, trained, device, settings.threads)}
     source, _ = model_folder(recipe.model, loaded.base)
-    save_tuned(model, recipe.model, source, card_text(recipe.name, record), folder / "adapter")
+    save_tuned(model, recipe.model, source, card_text(recipe.name, record), folder / ADAPTER)
+    record |= {"adapter_hash": hash_adapter(folder / ADAPTER), "identity": identity, "complete": True}
     text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
     write_bytes(folder, folder / RUN_JSON, text.encode())
-    with io_errors(folder, "tidy"):
-        remove(folder / "tmp")
-        if not section.keep_checkpoints:
-            remove(folder / "checkpoints")
+    _tidy(folder, section)
     return Finished(folder, record, False)
 
 
@@ -219,16 +226,16 @@ def _described(loaded: LoadedRecipe, seed: int, base: Seq2Seq, texts: Texts) -> 
     }
 
 
-def _deciding(described: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of a run's description that decides its weights."""
-    model = described["model"]
-    return {
-        "seed": described["seed"],
-        "finetune": {key: value for key, value in described["finetune"].items() if key not in _FREE},
-        "encoder_eos": described["evaluate"]["encoder_eos"],
-        "model": [model["dtype"], model["model_hash"], model["tokenizer_hash"]],
-        "data": described["data"]["content_hash"],
+def _identity(seed: int, recipe: Recipe, base: Seq2Seq, texts: Texts) -> str:
+    """Return a hash of all that decides the weights of a run."""
+    decides = {
+        "seed": seed,
+        "finetune": deciding(recipe.finetune),
+        "encoder_eos": recipe.evaluate.encoder_eos,
+        "model": [recipe.model.dtype, base.model_hash, base.tokenizer_hash],
+        "data": texts.content_hash,
     }
+    return hexdigest("finetune", json.dumps(decides, sort_keys=True))
 
 
 def _outcome(model: Any, examples: Examples, trained: Trained, device: str, threads: int) -> dict[str, Any]:
@@ -252,17 +259,10 @@ def _outcome(model: Any, examples: Examples, trained: Trained, device: str, thre
     }
 
 
-def _finished(folder: Path, identity: str) -> Mapping[str, Any] | None:
-    """Return run.json of a finished run; raises InstructifyError if it was another run's."""
-    path = folder / RUN_JSON
-    if not path.is_file():
-        return None
-    try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        same = record["identity"] == identity and record["complete"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InstructifyError(Problem("cannot be read", str(path), "--restart to train anew")) from error
-    if not same:
+def _finished(folder: Path, identity: str) -> TrainingRun | None:
+    """Return the finished run of a folder; raises InstructifyError if it is another run or not whole."""
+    before = read_run(folder)
+    if before is not None and before.record.identity != identity:
         raise InstructifyError(
             Problem(
                 "the folder holds a run with other settings, data or base model",
@@ -270,7 +270,16 @@ def _finished(folder: Path, identity: str) -> Mapping[str, Any] | None:
                 "--restart to train anew, or another --run folder",
             )
         )
-    return record
+    if before is not None:
+        check_intact(before)
+    return before
+
+
+def _tidy(folder: Path, section: Finetune) -> None:
+    with io_errors(folder, "tidy"):
+        remove(folder / "tmp")
+        if not section.keep_checkpoints:
+            remove(folder / "checkpoints")
 
 
 def _device(name: str) -> str:

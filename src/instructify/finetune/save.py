@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from instructify.errors import InstructifyError, Problem
 from instructify.publish.files import io_errors, remove
 from instructify.recipe.training import ModelSection
 from instructify.seq2seq import load_seq2seq, model_folder, quiet
@@ -84,10 +85,25 @@ def _ordered(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
+def write_errors(path: Path, advice: str = "") -> Iterator[None]:
+    """Turn a disk's refusal of weights into one error, whichever library meets it."""
+    from safetensors import SafetensorError
+
+    try:
+        with io_errors(path, "write", advice):
+            yield
+    except SafetensorError as error:
+        why = str(error).removeprefix("Error while serializing: ")
+        raise InstructifyError(Problem(f"cannot write: {why}{advice}", str(path))) from error
+
+
+@contextmanager
 def _whole_folder(out: Path) -> Iterator[Path]:
     """Yield a new folder that takes the place of `out` when the block ends well."""
     temporary = out.with_name(f".{out.name}-{uuid.uuid4().hex}")
-    with io_errors(out, "write"):
+    with write_errors(out):
+        for left in out.parent.glob(f".{out.name}-" + "[0-9a-f]" * 32):  # by a process that was killed
+            remove(left)
         temporary.mkdir(parents=True)
         try:
             yield temporary

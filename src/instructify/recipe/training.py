@@ -53,8 +53,12 @@ class Finetune(Strict):
         default="all-linear",
         description="Which layers get adapters: all-linear, or names of layers such as q and v.",
     )
-    learning_rate: PositiveFloat = Field(default=1e-3, description="Highest learning rate.")
-    weight_decay: NonNegativeFloat = Field(default=0.0, description="AdamW weight decay.")
+    learning_rate: PositiveFloat = Field(
+        default=1e-3, allow_inf_nan=False, description="Highest learning rate."
+    )
+    weight_decay: NonNegativeFloat = Field(
+        default=0.0, allow_inf_nan=False, description="AdamW weight decay."
+    )
     max_grad_norm: PositiveFloat = Field(default=1.0, description="Gradients are clipped to this norm.")
     schedule: Literal["linear", "cosine", "constant"] = Field(
         default="linear", description="How the learning rate falls after the warmup."
@@ -65,7 +69,7 @@ class Finetune(Strict):
     batch_size: PositiveInt = Field(default=16, description="Examples of one forward pass.")
     accumulate: PositiveInt = Field(default=1, description="Forward passes of one optimiser step.")
     steps: PositiveInt | None = Field(default=None, description="Optimiser steps; overrides epochs.")
-    epochs: PositiveFloat = Field(default=1.0, description="Passes over the training examples.")
+    epochs: PositiveFloat = Field(default=1.0, le=1e6, description="Passes over the training examples.")
     max_input_tokens: PositiveInt = Field(default=512, description="Longest prompt, in tokens.")
     max_target_tokens: PositiveInt = Field(default=128, description="Longest target, in tokens.")
     on_too_long: Literal["error", "cut", "drop"] = Field(

@@ -15,7 +15,7 @@ from instructify.report import tables
 from instructify.report.chart import loss_curves, template_dots
 from instructify.report.findings import ALPHA, Finding, Findings
 from instructify.report.flips import Flip, flip, places, read_rows
-from instructify.report.read import Experiment, Training, read_prompts
+from instructify.report.read import Experiment, Training, model_title, read_prompts
 from instructify.report.tables import Cell, Table
 from instructify.report.text import count, duration, interval, mebibytes, percent, points, probability
 
@@ -81,7 +81,7 @@ def make_page(experiment: Experiment, findings: Findings) -> Page:
         sections=tuple(_sections(experiment, findings, seen)),
         built=tuple(_built(manifest)) if manifest else (),
         tasks=_tasks(manifest) if manifest else Table((), ()),
-        training=tuple(_training_in_words(experiment.trainings)),
+        training=(*_training_in_words(experiment.trainings), *map(_sentence, experiment.notes)),
         trained=trained,
         seeds=seeds,
         losses=loss_curves(curves) if curves else Markup(""),
@@ -247,10 +247,17 @@ def _training_in_words(trainings: Sequence[Training]) -> Iterator[str]:
     parameters = facts.get("parameters", {})
     if method and parameters and "steps" in facts:
         share = parameters["trainable"] / parameters["all"]
+        controls = sum(bool(training.facts["finetune"].get("shuffle_targets")) for training in trainings)
+        seeds = count(len(trainings) - controls, "seed")
+        seeds += f" and {count(controls, 'negative control')}" if controls else ""
         yield (
             f"Trained {method}: {parameters['trainable']:,} of {parameters['all']:,} parameters "
-            f"({percent(share)} %), {count(facts['steps'], 'step')}, {count(len(trainings), 'seed')}."
+            f"({percent(share)} %), {count(facts['steps'], 'step')}, {seeds}."
         )
+
+
+def _sentence(note: str) -> str:
+    return note[:1].upper() + note[1:].removesuffix(".") + "."
 
 
 def _hashes(experiment: Experiment) -> Iterator[tuple[str, str]]:
@@ -259,10 +266,9 @@ def _hashes(experiment: Experiment) -> Iterator[tuple[str, str]]:
         yield "recipe, sha256", str(manifest["recipe_sha256"])
     yield "build, content hash", str(evaluation.get("build", {}).get("content_hash", "not recorded"))
     for model in evaluation.get("models", ()):
-        who = model.get("model", "model") + ("" if model.get("seed") is None else f", seed {model['seed']}")
         for part in ("model_hash", "tokenizer_hash", "adapter_hash"):
             if model.get(part) and (part == "adapter_hash" or model.get("seed") is None):
-                yield f"{who}, {part.replace('_', ' ')}", str(model[part])
+                yield f"{model_title(model)}, {part.replace('_', ' ')}", str(model[part])
     yield "scores.parquet, sha256", experiment.scores_sha256
     for name, version in sorted(evaluation.get("versions", {}).items()):
         yield name, str(version)

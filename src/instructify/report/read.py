@@ -10,12 +10,25 @@ from pathlib import Path
 from typing import Any
 
 from instructify.errors import InstructifyError, Problem
+from instructify.finetune.record import read_run, seed_folders
+from instructify.publish.files import io_errors, sum_file
 from instructify.publish.manifest import NAME as MANIFEST
 from instructify.publish.manifest import manifest_files, read_manifest
 from instructify.report.scores import Scored, read_scores
+from instructify.seq2seq import hash_adapter
 
 SCORES = Path("evaluation", "scores.parquet")
 EVALUATION = Path("evaluation", "evaluation.json")
+PARTS: Mapping[str, type] = {
+    "base": dict,
+    "settings": dict,
+    "build": dict,
+    "versions": dict,
+    "models": list,
+    "tasks": list,
+    "notes": list,
+}
+"""The parts of evaluation.json that a report reads; the rows of a list are objects, notes are sentences."""
 EVALUATED = "a run that instructify evaluate has scored"
 
 
@@ -30,13 +43,17 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """All that a report is made from; `manifest` and `build` are None when there is no build at hand."""
+    """All that a report is made from; `manifest` and `build` are None when there is no build at hand.
+
+    `notes` say what is left out, and what the evaluation noted.
+    """
 
     evaluation: Mapping[str, Any]
     scored: tuple[Scored, ...]
     scores: Path
     scores_sha256: str
     trainings: tuple[Training, ...]
+    notes: tuple[str, ...]
     build: Path | None
     manifest: Mapping[str, Any] | None
 
@@ -46,7 +63,7 @@ def read_experiment(run: Path, build: Path | None) -> Experiment:
 
     Without `build` it is the one that evaluation.json names, as long as it is there and unchanged.
     """
-    evaluation = _json(run / EVALUATION, EVALUATED)
+    evaluation = _evaluation(run / EVALUATION)
     scores = run / SCORES
     if not scores.is_file():
         raise InstructifyError(Problem("there is no such file", str(scores), EVALUATED))
@@ -55,17 +72,27 @@ def read_experiment(run: Path, build: Path | None) -> Experiment:
         what = f"is not the file that {EVALUATION.name} speaks of"
         raise InstructifyError(Problem(what, str(scores), EVALUATED))
     build, manifest = _build(evaluation.get("build", {}), build)
-    folders = sorted((run / "finetune").glob("seed-*"), key=lambda path: (len(path.name), path.name))
-    trainings = tuple(_training(folder) for folder in folders if (folder / "run.json").is_file())
+    trainings, notes = _trainings(run, evaluation.get("models", ()))
     return Experiment(
         evaluation=evaluation,
         scored=read_scores(scores),
         scores=scores,
         scores_sha256=digest,
         trainings=trainings,
+        notes=(*notes, *evaluation.get("notes", ())),
         build=build,
         manifest=manifest,
     )
+
+
+def _evaluation(path: Path) -> Mapping[str, Any]:
+    data = _json(path, EVALUATED)
+    for key, kind in PARTS.items():
+        value = data.get(key, kind())
+        rows = value if isinstance(value, list) and key != "notes" else []
+        if not isinstance(value, kind) or not all(isinstance(row, dict) for row in rows):
+            raise InstructifyError(Problem(f"{key} is not what an evaluation writes", str(path), EVALUATED))
+    return data
 
 
 def _build(scored: Mapping[str, Any], build: Path | None) -> tuple[Path | None, Mapping[str, Any] | None]:
@@ -82,6 +109,12 @@ def _build(scored: Mapping[str, Any], build: Path | None) -> tuple[Path | None, 
     raise InstructifyError(problem)
 
 
+def model_title(model: Mapping[str, Any]) -> str:
+    """Return the name for people of a model that evaluation.json lists."""
+    name = str(model.get("model", "model"))
+    return name if model.get("seed") is None else f"{name}, seed {model['seed']}"
+
+
 def read_prompts(build: Path, ids: Sequence[str]) -> dict[str, str]:
     """Return example id -> prompt, for those of `ids` that the evaluation part of a build holds."""
     import pyarrow as pa
@@ -92,19 +125,44 @@ def read_prompts(build: Path, ids: Sequence[str]) -> dict[str, str]:
     prompts: dict[str, str] = {}
     entries = manifest_files(read_manifest(build))
     for entry in (entry for entry in entries if entry.part == "eval" and entry.format == "parquet"):
-        with pq.ParquetFile(build / entry.path) as file:
+        path = build / entry.path
+        with io_errors(path, "read"):
+            if sum_file(path).sha256 != entry.sha256:
+                raise InstructifyError(Problem("is not what the manifest says", str(path), "a whole build"))
+        with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(columns=["id", "inputs"]):
                 found = batch.filter(pc.is_in(batch["id"], wanted))
                 prompts.update(zip(found["id"].to_pylist(), found["inputs"].to_pylist(), strict=True))
     return prompts
 
 
-def _training(folder: Path) -> Training:
-    facts = _json(folder / "run.json")
-    seed = facts.get("seed")
-    if not isinstance(seed, int):
-        raise InstructifyError(Problem("seed is missing", str(folder / "run.json"), "a whole number"))
-    return Training(seed, facts, tuple(_losses(folder / "metrics.jsonl")))
+def _trainings(
+    run: Path, models: Sequence[Mapping[str, Any]]
+) -> tuple[tuple[Training, ...], tuple[str, ...]]:
+    """Return the training runs whose models were scored, and a note on any other and on any that is gone.
+
+    Raises InstructifyError for a seed that was trained anew since.
+    """
+    scored = {model["adapter_hash"]: model for model in models if model.get("adapter_hash")}
+    seeds = [model.get("seed") for model in scored.values()]
+    found: dict[str, Training] = {}
+    notes, problems = [], []
+    for one in filter(None, map(read_run, seed_folders(run))):
+        digest = hash_adapter(one.adapter) if one.adapter.is_dir() else ""
+        if digest in scored:
+            losses = _losses(one.folder / "metrics.jsonl")
+            found[digest] = Training(one.record.seed, one.facts, tuple(losses))
+        elif digest and one.record.seed in seeds:
+            what = "its model is not the one that was scored"
+            problems.append(Problem(what, str(one.folder), "instructify evaluate first"))
+        else:
+            notes.append(f"The training run {one.folder.name} is left out: its model was not scored.")
+    if problems:
+        raise InstructifyError(*problems)
+    gone = [model_title(model) for digest, model in scored.items() if digest not in found]
+    if gone:
+        notes.append(f"Scored, but not in the run folder: {'; '.join(gone)}.")
+    return tuple(found.values()), tuple(notes)
 
 
 def _losses(path: Path) -> list[tuple[int, float]]:

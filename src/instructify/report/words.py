@@ -32,7 +32,7 @@ WORDS: Mapping[str, str] = {
         "Flipped answers are drawn at random under the first seed, not picked."
     ),
     "no_prompt": "The prompt stands in the build, which was not at hand.",
-    "untrained": "The run folder holds no finished training run.",
+    "untrained": "The run folder holds no training run of a model that was scored.",
     "unbuilt": "The build was not at hand; --build says where it is.",
     "reproduce": (
         "RECIPE.yaml is the file with the hash below, RUN its run folder. The same recipe, sources, versions "

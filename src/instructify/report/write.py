@@ -24,12 +24,13 @@ LONGEST = 1500  # characters of a prompt, choice or answer that are printed
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Where the report went, and what it says."""
+    """Where the report went, what it says, and what a reader should know of the files it was made from."""
 
     html: Path
     markdown: Path
     findings: Findings
     page: Page
+    notes: tuple[str, ...]
 
 
 def write_report(run: Path, build: Path | None = None, out: Path | None = None) -> Written:
@@ -46,7 +47,7 @@ def write_report(run: Path, build: Path | None = None, out: Path | None = None) 
     markdown = html.with_suffix(".md")
     _write(html, _html(page))
     _write(markdown, _markdown(page))
-    return Written(html, markdown, findings, page)
+    return Written(html, markdown, findings, page, experiment.notes)
 
 
 def _html(page: Page) -> str:

@@ -5,7 +5,7 @@ not scored under a template.
 """
 
 from instructify.stats.baselines import majority, random_chance
-from instructify.stats.change import Change, Spread, UnpairableError, compare, spread
+from instructify.stats.change import Change, Spread, UnpairableError, compare, spread, template_scores
 from instructify.stats.datasets import Macro, holm, macro
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "majority",
     "random_chance",
     "spread",
+    "template_scores",
 ]

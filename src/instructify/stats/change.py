@@ -80,6 +80,15 @@ def spread(scores: F64) -> Spread:
     return Spread(median, low, high, float(scores.mean()))
 
 
+def template_scores(scores: F64) -> F64:
+    """Return a model's score under each template, of scores (seeds, templates, documents).
+
+    It is the mean over training seeds and then over documents, NaN where a document was not scored.
+    """
+    means: F64 = np.nanmean(scores.mean(axis=0), axis=1)
+    return means
+
+
 def compare(before: F64, after: F64, key: Key, draws: int = DRAWS) -> Change:
     """Compare a model's scores (templates, documents) with another's (seeds, templates, documents).
 
@@ -93,7 +102,7 @@ def compare(before: F64, after: F64, key: Key, draws: int = DRAWS) -> Change:
     before = np.where(scored, before, np.nan)[:, seen]
     each = np.where(scored, after, np.nan)[:, :, seen]
     after = each.mean(axis=0)
-    olds, news = np.nanmean(before, axis=1), np.nanmean(after, axis=1)
+    olds, news = template_scores(before[np.newaxis]), template_scores(each)
     gains = news - olds
     changed = int((np.nan_to_num(np.abs(each - before)) > 0).any(axis=(0, 1)).sum())
     widened = changed < FEW
@@ -124,7 +133,8 @@ def compare(before: F64, after: F64, key: Key, draws: int = DRAWS) -> Change:
         by_seed=by_seed,
         seed_sd=float(np.std(by_seed, ddof=1)) if len(by_seed) > 1 else None,
         p=p_value(mean_draws, weights.shape[1]),
-        detectable=detectable(parts),
+        # where the interval is widened, so is what it can tell from nothing
+        detectable=max(detectable(parts), detectable(per_document(pair[1] - pair[0]))),
         changed=changed,
         widened=widened,
         draws=mean_draws,
