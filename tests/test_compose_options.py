@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -38,6 +39,7 @@ GOLDEN = {
 }
 KOREAN = {"Options:": "보기:", "Choose one of these:": "다음 중 하나를 고르세요.", " or ": " 또는 "}
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ufdd0\ufdd1\ufdd2"), max_size=6)
+TEXT |= st.text('ab.?!。;/, "or', max_size=6)
 CHOICES = st.lists(TEXT, min_size=1, max_size=30)
 
 
@@ -68,6 +70,12 @@ def marker(kind: str | None, place: int) -> str:
 
 def by_hand(choices: list[str], style: Style, words: Words) -> str:
     """Return the options as the description of a style says."""
+    if style.marker is None and style.between != "\n":
+        partings = [style.between, words.last] if style.or_last else [style.between]
+        if any(part in choice for part in partings for choice in choices) or any(
+            re.search(r"[.?!…。？！][\"'”’」』)]*\Z", choice) for choice in choices
+        ):
+            style = STYLES["lines"]
     text = {"options": words.options + "\n", "choices": words.choices + "\n", None: ""}[style.head]
     for place, choice in enumerate(choices):
         if place:
@@ -89,6 +97,19 @@ def test_a_style_looks_like_its_golden_text_in_english_and_korean(name: str) -> 
     for english, said in KOREAN.items():
         korean = korean.replace(english, said)
     assert laid_out(rows, STYLES[name], WORDS["ko"]).to_pylist() == [korean]
+
+
+@pytest.mark.parametrize("name", ["in_a_sentence", "with_semicolons", "with_slashes"])
+@pytest.mark.parametrize(
+    "choice",
+    ["He left.", "Why?", "Stop!", "왜 갔나요？", "끝났다。", 'She said "no."', "tea; or / milk, or water"],
+)
+def test_sentences_and_choices_that_hold_what_parts_them_get_a_line_each(name: str, choice: str) -> None:
+    rows = texts([("?", ["tea", choice], 1), ("?", ["tea", "milk"], 1)])
+    crowded, calm = laid_out(rows, STYLES[name], WORDS["en"]).to_pylist()
+    assert crowded == f"Choose one of these:\ntea\n{choice}"
+    between = STYLES[name].between
+    assert calm == GOLDEN[name].replace(", milk or juice", " or milk").removesuffix(f"{between}juice")
 
 
 @CALM

@@ -24,6 +24,9 @@ Hangul syllables
     언니|이랑|랑 동생|랑|이랑 우유|이나|나 빵|나|이나 시|이며|며 산|며|이며 하나|이고|고 둘|이고|이고
     배|이든|든 말|이든|이든 너|이야|야 산|이야|이야 차|이니|니 물|이니|이니 나|이면|면 꿈|이면|이면
     파도|이지|지 별|이지|이지 누구|이죠|죠 것|이죠|이죠 여기|이에요|예요 집|이에요|이에요
+    바다|이라고|라고 별|라고|이라고 사과|이라는|라는 귤|라는|이라는 차|이라도|라도
+    물|라도|이라도 나무|이라서|라서
+    봄|라서|이라서 비|이라면|라면 눈|라면|이라면
     서울|예요|이에요 가수|이었|였 달|였|이었 ㄱ|이|이 ㄹ|로|로 ㅏ|을|를
 Numbers in Sino-Korean
     0|을|을 1|은|은 1|으로|로 2|가|가 3|이|이 4|을|를 5|은|는 6|과|과 7|으로|로 8|로|로 9|와|와 10|을|을
@@ -34,7 +37,8 @@ Numbers in Sino-Korean
     1/2|을|을(를) 3/4|으로|(으)로
 Numbers with units and symbols
     5kg|을|을 300g|은|은 10km|을|를 3m|로|로 20cm|은|는 500ml|을|를 2L|는|는 8GB|을|를 60Hz|이|가
-    16px|로|로 2mol|을|을 50%|을|를 36℃|로|로 90°|은|는 10$|을|를 $3|을|를 €10|을|를 ₩5|을|을 A+|을|를
+    16px|로|로 2mol|을|을 kg|은|은 mg|을|을 km|은|는 cm|을|를 px|로|로 g|은|는
+    m|은|은 L|로|로 50%|을|를 36℃|로|로 90°|은|는 10$|을|를 $3|을|를 €10|을|를 ₩5|을|을 A+|을|를
 Latin letters by their names
     A|을|를 F|을|를 L|을|을 M|은|은 N|이|이 R|으로|로 S|와|와 X|를|를 Z|는|는 x|을|를 n|을|을 KBS|은|는
     LG|이|가 URL|로|로 USB|을|를 DNA|를|를 AI|와|와 CCTV|은|는 IBM|이|이 CNN|으로|으로 SNS|을|를
@@ -45,6 +49,9 @@ Latin words by their spelling
     software|을|를 code|은|는 page|로|로 bus|이|가 box|을|를 test|은|는 desk|을|를 camp|로|로 Sony|이|가
     Java|와|와 app|을|을 cup|은|은 Facebook|은|은 music|을|을 stock|이|이 chat|으로|으로 robot|은|은
     internet|을|을 type|으로|으로 web|을|을(를) blog|은|은(는) bit|이|이(가) boat|로|(으)로
+Names that are not read as they are spelt
+    York|은|은 YORK|을|을 Europe|은|은 Munich|이|이 Scott|과|과 Rome|은|는 Chile|을|를 Ukraine|로|로
+    Tibet|이|가 Park|은|은(는) Yorker|은|는
 Letters and digits together
     A4|를|를 G20|을|을 F-16|은|은 B52|를|를 K5|는|는 MP3|을|을(를) K9|과|과(와) 5G|을|를 3D|로|로
     iOS17|은|은
@@ -62,6 +69,7 @@ SPACED = [
     ("", "을", "을(를)"),
     ("  ", "으로", "(으)로"),
     ("Los Angeles", "으로", "로"),
+    ("New York", "은", "은"),
     ("Hot Dog", "이", "이(가)"),
     ("5 km", "를", "를"),
     ("박 씨 (의사)", "은", "는"),
@@ -144,6 +152,7 @@ HANGUL = st.text(st.characters(min_codepoint=0xAC00, max_codepoint=0xD7A3), min_
 # tossi takes larger numbers for decimals in scientific notation, and loses their last digits
 DIGITS = st.from_regex(r"\A[0-9]{1,15}\Z|\A[1-9]0{1,60}\Z|\A[0-9]{1,12}\.[0-9]{1,6}\Z")
 SHARED = ("은", "이", "을", "과", "으로", "이다", "이라", "이란", "이랑", "이나", "이며", "이에요")
+SHARED += ("이라고", "이라는", "이라도", "이라서", "이라면")
 
 
 @settings(max_examples=600, deadline=None)

@@ -21,7 +21,7 @@ def tokens(tmp_path_factory):
     pytest.importorskip("tokenizers")
     path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
     small_tokenizer().save(str(path))
-    return load_tokenizer(path)
+    return load_tokenizer(str(path))
 
 
 def found(texts, tokens=None):
@@ -52,6 +52,28 @@ def test_a_template_that_runs_away_is_not_rendered_over_every_row():
     findings = lint(drafts((f"{turns}\n|||\n{{{{ best }}}}",)), data())
     told = next(finding.what for finding in findings if finding.rule == "no-example")
     assert told.startswith("none of 3 sample rows makes an example: over-budget 3")
+
+
+@pytest.mark.parametrize("target", ["[1 - label]", "[label - 1]", "[0]", "[1 if label == 0 else 0]"])
+def test_a_target_with_the_name_of_another_label_is_found_unless_the_task_is_another(target):
+    text = f"answer_choices: [Negative, Positive]\n---\n{{{{ text }}}}\n|||\n{{{{ answer_choices{target} }}}}"
+    text = text.replace("{{ text }}", "{{ text }}{% set used = label %}")
+    assert "choices-against-labels" in found((f"---\n{text}",))
+    assert "choices-against-labels" not in found((f"---\noriginal_task: false\n{text}",))
+    assert "choices-against-labels" not in found((f"---\n{text.replace(target, '[label]')}",))
+
+
+def test_an_inverted_template_may_ask_for_a_text_that_the_tokenizer_does_not_give_back(tokens):
+    (text,) = SECTIONS["target-roundtrip"].bad
+    head = "kind: inverted\noriginal_task: false\n"
+    inverted = f"---\n{head}---\n{text}"
+    assert "target-roundtrip" in found((text,), tokens)
+    assert "target-roundtrip" not in found((inverted,), tokens)
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_each_example_against_the_labels_triggers_by_itself(number):
+    assert "choices-against-labels" in found(SECTIONS["choices-against-labels"].bad[number : number + 1])
 
 
 def test_findings_are_on_the_lines_of_the_file():

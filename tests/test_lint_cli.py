@@ -222,6 +222,9 @@ def test_a_recipe_is_linted_over_the_rows_of_its_tasks(folder: Path) -> None:
     assert report["templates"] == 2 + 12
     assert report["sample_rows"] == 4 + 200
     assert "stray-braces" in rules(report)
+    done = cli("lint", path, "--split", "test")
+    assert done.returncode == 2
+    assert "a recipe names its own rows" in done.stderr
 
 
 def test_promptsource_templates_are_linted_by_their_own_rules(tmp_path: Path) -> None:
@@ -300,14 +303,14 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "t5-tokenizer"
 @pytest.mark.skipif(not SHARED.is_dir(), reason="T5's tokenizer is not here")
 def test_t5_loses_what_the_rules_say_it_loses() -> None:
     pytest.importorskip("tokenizers")
-    tokens = load_tokenizer(SHARED)
+    tokens = load_tokenizer(str(SHARED))
     assert [chr(code) for code in range(33, 127) if not tokens.is_known(chr(code))] == list("<\\^`{}~")
     assert tokens.decode(tokens.encode("a\nb\t c")) == "a b c"
     assert not tokens.is_known("한")
     assert {"</s>", "<pad>", "<extra_id_0>"} <= tokens.specials
     assert [len(tokens.encode(word)) for word in ("True", "False", "Yes", "No")] == [1, 3, 1, 1]
     with pytest.raises(InstructifyError):
-        load_tokenizer(SHARED / "spiece.model")
+        load_tokenizer(str(SHARED / "spiece.model"))
 
 
 def test_the_templates_of_the_offline_world_lint_clean() -> None:
@@ -344,5 +347,71 @@ def test_linting_one_template_loads_nothing_heavy(folder: Path) -> None:
     )
     loaded = done.stdout.splitlines()[-1]
     assert "'jinja2'" in loaded
-    for heavy in ("pyarrow", "datasets", "torch", "transformers", "tokenizers", "pandas", "rich"):
+    for heavy in ("pyarrow", "numpy", "datasets", "torch", "transformers", "tokenizers", "pandas", "rich"):
         assert f"'{heavy}'" not in loaded, heavy
+
+
+# rows that were asked for and are not there
+
+
+@pytest.fixture
+def rooted(folder: Path) -> Path:
+    """Return the folder with a data root that has one split of its dataset, under the name test."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (folder / "data" / "inn").mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(ROWS), folder / "data" / "inn" / "test.parquet")
+    return folder
+
+
+def test_rows_come_from_the_split_that_there_is_unless_one_is_named(rooted: Path) -> None:
+    clean = (rooted / "inn" / "clean.jinja", "--data-root", rooted / "data")
+    assert linted(*clean)["sample_rows"] == linted(*clean, "--split", "test")["sample_rows"] == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint", "guess"),
+    [
+        (["--data-root", "dat"], "the data root is no folder", "data"),
+        (["--data-root", "data", "--split", "tets"], "there is no split 'tets'", "test"),
+        (["--data-root", "data", "--split", "train"], "there is no split 'train'", ""),
+        (["--data-root", "none/data"], "the data root is no folder", ""),
+        (["--data-root", "data/inn"], "the data root has no such dataset; expected a folder", ""),
+        (["--tokenizer", "tny"], "--tokenizer: there is no file", "tiny"),
+        (["--tokenizer", "./dat/tokenizer.json"], "--tokenizer: there is no file", ""),
+    ],
+    ids=" ".join,
+)
+def test_a_mistyped_place_of_rows_or_tokens_fails_with_the_nearest(
+    rooted: Path, arguments: list[str], complaint: str, guess: str
+) -> None:
+    done = cli("lint", "inn/clean.jinja", *arguments, cwd=rooted)
+    assert done.returncode == 1
+    (said,) = done.stderr.splitlines()
+    assert complaint in said
+    assert (f"did you mean {guess!r}?" in said) == bool(guess)
+
+
+def test_a_dataset_that_the_data_root_lacks_is_a_note_beside_others_and_with_no_rows(rooted: Path) -> None:
+    template(rooted / "elsewhere", "clean", "{{ text }} Good?\n|||\nyes", metrics=["rouge"])
+    arguments = ("inn/clean.jinja", "elsewhere", "--data-root", "data")
+    assert linted(*arguments, cwd=rooted)["notes"][0].startswith("no rows of elsewhere")
+    assert linted("elsewhere", "--data-root", "data", "-n", "0", cwd=rooted)["sample_rows"] == 0
+    world = ("--collection", "builtin", "--data-root", "data")
+    assert linted("world/reviews", *world, "-n", "8", cwd=rooted)["sample_rows"] == 8
+    assert cli("lint", "world/reviews", "imdb", *world, cwd=rooted).returncode == 1
+
+
+@pytest.mark.parametrize("option", ["", "--collection", "--data"])
+def test_an_empty_name_is_wrong_usage(folder: Path, option: str) -> None:
+    arguments = ["inn", option, ""] if option else [""]
+    done = cli("lint", *arguments, cwd=folder)
+    assert done.returncode == 2
+    assert "no name is given" in done.stderr
+
+
+def test_the_tiny_model_is_a_tokenizer_by_name(folder: Path) -> None:
+    pytest.importorskip("tokenizers")
+    report = linted(folder / "inn" / "clean.jinja", "--data", folder / "rows.jsonl", "--tokenizer", "tiny")
+    assert report["notes"] == []

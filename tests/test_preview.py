@@ -207,6 +207,46 @@ def test_options_that_do_not_go_together_are_told(notes: Path) -> None:
     assert said == "--against: only one template can be compared with a file"
 
 
+@pytest.mark.parametrize(("option", "value"), [("--data", "rows.jsonl"), ("--split", "test")])
+def test_rows_beside_a_recipe_are_refused(notes: Path, option: str, value: str) -> None:
+    task = {"dataset": "notes", "cluster": "c", "source": {"kind": "files", "path": "rows.jsonl"}}
+    path = recipe(notes, [task], template_sources=["own"])
+    assert fail("preview", path, option, value) == [f"{option}: a recipe names its own rows"]
+
+
+def test_without_a_split_rows_are_those_of_the_first_split_of_the_data_root(notes: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (notes / "data" / "notes").mkdir(parents=True)
+    pq.write_table(pa.table({"text": ["a"], "why": ["b"]}), notes / "data" / "notes" / "test.parquet")
+    arguments = ["preview", notes / "own/notes/terse.jinja", "--data-root", notes / "data"]
+    assert "1 of 1 rows make an example" in succeed(*arguments)
+    (said,) = fail(*arguments, "--split", "tset")
+    assert "there is no split 'tset'" in said
+    assert said.endswith("did you mean 'test'?")
+    (said,) = fail(*arguments[:-1], notes / "dta")
+    assert "the data root is no folder" in said
+    assert said.endswith("did you mean 'data'?")
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("typo", "there is no file"),
+        ("a/b/c", "there is no file"),
+        ("./none.json", "there is no file"),
+        ("tinny", "did you mean 'tiny'?"),
+        ("nobody/nothing", "'nobody/nothing' is no file or folder, and the hub cannot be reached"),
+    ],
+)
+def test_a_tokenizer_that_is_not_there_is_told_in_one_line(notes: Path, name: str, complaint: str) -> None:
+    arguments = ["preview", notes / "own/notes/terse.jinja", "--data", notes / "rows.jsonl"]
+    (said,) = fail(*arguments, "--tokenizer", name)
+    assert said.startswith("--tokenizer: ")
+    assert complaint in said
+
+
 # what was saved
 
 

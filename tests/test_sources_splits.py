@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from instructify.errors import InstructifyError
 from instructify.sources import parse_split
-from instructify.sources.splits import split_name
+from instructify.sources.splits import split_name, usual_split
 
 boundaries = st.one_of(
     st.just(""), st.integers(-30, 30).map(str), st.integers(-100, 100).map(lambda n: f"{n}%")
@@ -60,3 +62,18 @@ def test_a_bad_split_is_refused(split: str) -> None:
 
 def test_split_name_drops_the_slice() -> None:
     assert split_name("test[10%:-2]") == "test"
+
+
+@pytest.mark.parametrize(
+    ("names", "split"),
+    [
+        (["validation", "train", "test"], "train"),
+        (["test", "validation", "dev"], "validation"),
+        (["b", "a"], "a"),
+        ([], "train"),
+    ],
+)
+def test_the_usual_split_is_the_first_that_a_folder_has(names: list[str], split: str, tmp_path: Path) -> None:
+    for name in names:
+        (tmp_path / f"{name}.parquet").touch()
+    assert usual_split(tmp_path) == split

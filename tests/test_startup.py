@@ -62,7 +62,7 @@ def test_loading_a_recipe_needs_no_data_library():
 def test_rendering_a_template_needs_no_data_library():
     loaded = loaded_after("import instructify.render.reference, instructify.templates")
     assert "jinja2" in loaded
-    assert loaded & {"pyarrow", "datasets", "torch", "typer"} == set()
+    assert loaded & {"pyarrow", "numpy", "datasets", "torch", "typer"} == set()
 
 
 def test_help_lists_every_command():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 
 from build_kit import promptsource_file, template
 from instructify.errors import InstructifyError
+from instructify.keys import Key
+from instructify.render.reference import reference
 from instructify.templates import Template, matches, open_library
 from instructify.templates.library import builtin_root
 from instructify.templates.ours import parse_template, read_task_file
@@ -239,3 +242,21 @@ def test_every_built_in_template_can_be_counted() -> None:
     counted = [template_stats(library.templates(name)) for name in library.datasets()]
     assert sum(one.templates for one in counted) == len(list(builtin_root().rglob("*.jinja"))) >= 150
     assert all(one.prompt_characters > 20 and one.distinct_2 for one in counted)
+
+
+def test_an_ending_that_begins_with_a_comma_is_shown_without_it() -> None:
+    row = {
+        "ctx_a": "Then",
+        "ctx_b": "",
+        "activity_label": "Washing",
+        "endings": [", the man sings.", "a dog barks.", ", it rains.", "he stops."],
+        "label": "0",
+    }
+    seen = 0
+    for found in open_library(["builtin"], Path()).templates("hellaswag"):
+        for number in range(4):
+            made = reference(found).render(row, Key.of("endings"), number)
+            texts = [*made.parts, *(made.choices or ())]
+            assert not any(re.search(r"(^|[\s:/)>-]), ", text) for text in texts), (found.name, texts)
+            seen += 1
+    assert seen == 4 * 12

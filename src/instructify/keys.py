@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
-U64 = npt.NDArray[np.uint64]
-I64 = npt.NDArray[np.int64]
+U64: TypeAlias = "npt.NDArray[np.uint64]"
+I64: TypeAlias = "npt.NDArray[np.int64]"
 
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -69,6 +71,8 @@ class Key:
 
     def draws(self, rows: npt.NDArray[np.integer], number: int = 0) -> U64:
         """Return `draw(row, number)` for every row, vectorised."""
+        import numpy as np  # here, so that a template is linted without it
+
         with np.errstate(over="ignore"):
             x = _mix_array(rows.astype(np.uint64) * np.uint64(_GOLDEN) + np.uint64(self.low))
             offset = np.uint64((number * _GOLDEN + self.high) & _MASK)
@@ -76,6 +80,8 @@ class Key:
 
     def belows(self, limit: int, rows: npt.NDArray[np.integer], number: int = 0) -> I64:
         """Return `below(limit, row, number)` for every row, vectorised."""
+        import numpy as np
+
         high = self.draws(rows, number) >> np.uint64(32)
         return ((high * np.uint64(limit)) >> np.uint64(32)).astype(np.int64)
 
@@ -87,6 +93,8 @@ def positions(key: Key, n: int, rows: npt.NDArray[np.integer]) -> I64:
     until the value falls below n again (Black and Rogaway 2002, "Ciphers with arbitrary finite
     domains", cycle walking). `rows` must lie in [0, n).
     """
+    import numpy as np
+
     half = max(1, ((n - 1).bit_length() + 1) // 2)
     mask = np.uint64((1 << half) - 1)
     shift = np.uint64(half)
@@ -110,6 +118,8 @@ def _mix(x: int) -> int:
 
 
 def _mix_array(x: U64) -> U64:
+    import numpy as np
+
     x = (x ^ (x >> np.uint64(30))) * np.uint64(_M1)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(_M2)
     return x ^ (x >> np.uint64(31))

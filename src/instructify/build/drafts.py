@@ -16,6 +16,7 @@ from instructify.recipe.variants import Variant
 from instructify.render.reference import reference
 from instructify.render.sandbox import GLOBALS
 from instructify.sources import open_source
+from instructify.sources.found import no_such
 from instructify.templates import Template, TemplateLibrary, matches
 from instructify.types import OpenSource, Role
 
@@ -50,7 +51,7 @@ def find_data_root(loaded: LoadedRecipe, given: Path | None) -> Path | None:
     if root is None and loaded.recipe.data_root:
         root = resolve(loaded.recipe.data_root, loaded.base)
     if root is not None and not root.is_dir():
-        raise InstructifyError(Problem("the data root is no folder", str(root)))
+        raise InstructifyError(no_such(root, "the data root is no folder"))
     return root
 
 

@@ -28,7 +28,7 @@ class Format(StrEnum):
 
 def lint(
     paths: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Argument(
             help="Template files, folders of templates, recipes; or datasets of a --collection.",
             show_default=False,
@@ -40,12 +40,17 @@ def lint(
     data: Annotated[
         str | None, typer.Option(help="File, folder or glob of rows; {split} stands for the split's name.")
     ] = None,
-    split: Annotated[str, typer.Option(help="Split to take rows from.")] = "train",
+    split: Annotated[
+        str | None, typer.Option(help="Split to take rows from, train or the first there is unless told.")
+    ] = None,
     rows: Annotated[
         int, typer.Option("--rows", "-n", min=0, max=100_000, help="Sample rows of each dataset; 0 for none.")
     ] = 200,
     tokenizer: Annotated[
-        Path | None, typer.Option(help="A tokenizer.json, or the folder of a model: turns on its rules.")
+        str | None,
+        typer.Option(
+            help="tiny, a tokenizer.json, a folder with one, or a model of the hub: turns on its rules."
+        ),
     ] = None,
     budget: Annotated[int, typer.Option(min=1, help="Tokens that a prompt may have.")] = 512,
     select: Annotated[
@@ -71,10 +76,15 @@ def lint(
     from importlib.metadata import version
 
     from instructify.lint.reports import FORMATS
-    from instructify.lint_run import Options, load_tokenizer, run
+    from instructify.lint_run import Options, check_data_root, load_tokenizer, run
 
     rules = _rules(select or ["*"], ignore or [])
-    batches = _batches(paths or [], collection, data, data_root, split)
+    for option, value in (("PATHS", paths or []), ("--collection", [collection]), ("--data", [data])):
+        if "" in value:
+            raise typer.BadParameter("no name is given", param_hint=option)
+    batches = _batches([Path(path) for path in paths or []], collection, data, data_root, split)
+    if data_root is not None and data is None and rows:
+        check_data_root(data_root, batches)
     tokens = load_tokenizer(tokenizer) if tokenizer is not None else None
     with tempfile.TemporaryDirectory() as work:
         report = run(batches, Options(rules, rows, tokens, budget), Path(work))
@@ -105,7 +115,7 @@ def _rules(select: list[str], ignore: list[str]) -> dict[str, Rule]:
 
 
 def _batches(
-    paths: list[Path], collection: str | None, data: str | None, data_root: Path | None, split: str
+    paths: list[Path], collection: str | None, data: str | None, data_root: Path | None, split: str | None
 ) -> list[Batch]:
     from instructify.errors import InstructifyError
     from instructify.lint_run import from_collection, from_paths, from_recipe
@@ -116,6 +126,10 @@ def _batches(
         )
     recipes = [path for path in paths if collection is None and path.exists() and _is_recipe(path)]
     others = [path for path in paths if path not in recipes]
+    if recipes and (data is not None or split is not None):
+        raise typer.BadParameter(
+            "a recipe names its own rows", param_hint="--data" if data is not None else "--split"
+        )
     found = [batch for recipe in recipes for batch in from_recipe(recipe, data_root)]
     try:
         if collection is not None:

@@ -15,61 +15,71 @@ if TYPE_CHECKING:
     from instructify.preview import Bench, Card, Sheet
 
 
+Target = Annotated[
+    str,
+    typer.Argument(
+        help="A template file, a folder of one dataset's templates, a dataset name, or a recipe.",
+        show_default=False,
+    ),
+]
+Named = Annotated[str, typer.Option("--template", "-t", help="Glob pattern of template names.")]
+OfTask = Annotated[str, typer.Option(help="Glob pattern of task names, for a recipe.")]
+InVariant = Annotated[
+    str | None,
+    typer.Option(
+        help="Glob pattern of variants: the recipe's; or zero_shot, few_shot, options_hidden, by_marker, "
+        "reason_first, answer_first.",
+    ),
+]
+Data = Annotated[
+    str | None, typer.Option(help="File, folder or glob of rows; {split} stands for the split's name.")
+]
+OfSplit = Annotated[
+    str | None, typer.Option(help="Split to take rows from, train or the first there is unless told.")
+]
+Rows = Annotated[int, typer.Option("--rows", "-n", min=1, max=100, help="Rows to show.")]
+Row = Annotated[list[int] | None, typer.Option(help="Index of a row to show; may be given several times.")]
+Seed = Annotated[
+    int, typer.Option(min=0, max=2**63 - 1, help="Seed of the draws, unless the target is a recipe.")
+]
+Tokenizer = Annotated[
+    str | None,
+    typer.Option(help="tiny, a tokenizer.json, a folder with one, or a model of the hub: counts and cuts."),
+]
+MaxInput = Annotated[
+    int | None, typer.Option(min=1, help="Most tokens of a prompt; 512 unless a recipe says otherwise.")
+]
+MaxTarget = Annotated[
+    int | None, typer.Option(min=1, help="Most tokens of a target; 256 unless a recipe says otherwise.")
+]
+Against = Annotated[Path | None, typer.Option(help="Template file to compare with, instead of git's HEAD.")]
+Html = Annotated[Path | None, typer.Option(help="Write one page for review here, instead of showing rows.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Show a template again whenever it is saved.")]
+
+
 def preview(
-    target: Annotated[
-        str,
-        typer.Argument(
-            help="A template file, a folder of one dataset's templates, a dataset name, or a recipe.",
-            show_default=False,
-        ),
-    ],
-    template: Annotated[str, typer.Option("--template", "-t", help="Glob pattern of template names.")] = "*",
-    task: Annotated[str, typer.Option(help="Glob pattern of task names, for a recipe.")] = "*",
-    variant: Annotated[
-        str | None,
-        typer.Option(
-            help="Glob pattern of variants: the recipe's; or zero_shot, few_shot, options_hidden, by_marker, "
-            "reason_first, answer_first.",
-        ),
-    ] = None,
-    data: Annotated[
-        str | None, typer.Option(help="File, folder or glob of rows; {split} stands for the split's name.")
-    ] = None,
-    split: Annotated[str, typer.Option(help="Split to take rows from.")] = "train",
-    rows: Annotated[int, typer.Option("--rows", "-n", min=1, max=100, help="Rows to show.")] = 3,
-    row: Annotated[
-        list[int] | None, typer.Option(help="Index of a row to show; may be given several times.")
-    ] = None,
-    seed: Annotated[
-        int, typer.Option(min=0, max=2**63 - 1, help="Seed of the draws, unless the target is a recipe.")
-    ] = 0,
-    tokenizer: Annotated[
-        str | None,
-        typer.Option(
-            help="A tokenizer.json, a folder with one, or a model of the hub: counts and cuts tokens."
-        ),
-    ] = None,
-    max_input: Annotated[
-        int | None, typer.Option(min=1, help="Most tokens of a prompt; 512 unless a recipe says otherwise.")
-    ] = None,
-    max_target: Annotated[
-        int | None, typer.Option(min=1, help="Most tokens of a target; 256 unless a recipe says otherwise.")
-    ] = None,
-    against: Annotated[
-        Path | None, typer.Option(help="Template file to compare with, instead of git's HEAD.")
-    ] = None,
-    html: Annotated[
-        Path | None, typer.Option(help="Write one page for review here, instead of showing rows.")
-    ] = None,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Show a template again whenever it is saved.")
-    ] = False,
+    target: Target,
+    template: Named = "*",
+    task: OfTask = "*",
+    variant: InVariant = None,
+    data: Data = None,
+    split: OfSplit = None,
+    rows: Rows = 3,
+    row: Row = None,
+    seed: Seed = 0,
+    tokenizer: Tokenizer = None,
+    max_input: MaxInput = None,
+    max_target: MaxTarget = None,
+    against: Against = None,
+    html: Html = None,
+    watch: Watch = False,
     data_root: DataRoot = None,
     json: Json = False,
 ) -> None:
     """Show what templates make of real rows, or why they drop them.
 
-    Exits with 1 when every row shown is dropped.
+    Rows are as a build makes them in its first epoch; where a mixture repeats rows, later ones draw anew. The
+    leak gate is not run. Exits with 1 when every row shown is dropped.
 
     Example: instructify preview world/reviews -n 2
     """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from instructify.compose.marks import BETWEEN_BLANK_LINES, OPTIONS, WITH_ITS_LINE
-from instructify.compose.styles import Marker, Style
+from instructify.compose.styles import STYLES, Marker, Style
 from instructify.compose.texts import Texts, glued, lists_of
 from instructify.compose.words import Words
 from instructify.keys import I64
@@ -16,9 +16,42 @@ from instructify.keys import I64
 if TYPE_CHECKING:
     import pyarrow as pa
 
+SENTENCE_END = r"[.?!…。？！][\"'”’」』)]*$"
+"""How a choice ends that a comma or semicolon cannot follow."""
+
 
 def laid_out(texts: Texts, style: Style, words: Words) -> pa.Array:
-    """Return the options of every example as one text each."""
+    """Return the options of every example as one text each.
+
+    Choices that would run into each other in one line of a style without markers get a line each.
+    """
+    import pyarrow.compute as pc
+
+    made = _block(texts, style, words)
+    if style.marker is not None or "\n" in style.between:
+        return made
+    crowded = _crowded(texts, style, words)
+    if not pc.any(crowded).as_py():
+        return made
+    return pc.if_else(crowded, _block(texts, STYLES["lines"], words), made)
+
+
+def _crowded(texts: Texts, style: Style, words: Words) -> pa.Array:
+    """Tell of every example whether a choice ends as a sentence does, or holds what parts the choices."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    assert texts.choices is not None  # noqa: S101  (as in _block)
+    flat, lengths = texts.choices.flatten(), _lengths(texts.choices)
+    crowded = pc.match_substring_regex(flat, SENTENCE_END)
+    for parting in (style.between, words.last) if style.or_last else (style.between,):
+        crowded = pc.or_(crowded, pc.match_substring(flat, parting))
+    rows = np.repeat(np.arange(len(lengths)), lengths)
+    counts = np.bincount(rows[crowded.to_numpy(zero_copy_only=False)], minlength=len(lengths))
+    return pa.array(counts > 0)
+
+
+def _block(texts: Texts, style: Style, words: Words) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from jinja2 import nodes
 
@@ -82,7 +83,7 @@ def single_choice(subject: Subject) -> Iterator[Found]:
 
 
 def choices_against_labels(subject: Subject) -> Iterator[Found]:
-    """Choices that a ClassLabel column indexes are fewer or more than its names, or in another order."""
+    """Choices differ from the names of a ClassLabel in number or order, or a target has the wrong name."""
     for piece, node in subject.body.expressions():
         if not isinstance(node, nodes.Getitem) or not isinstance(node.arg, nodes.Name):
             continue
@@ -98,6 +99,32 @@ def choices_against_labels(subject: Subject) -> Iterator[Found]:
         if mine != theirs and sorted(mine) == sorted(theirs):
             yield Found("the choices are in another order than the labels", shown, piece.line)
             return
+    yield from _wrong_names(subject)
+
+
+def _wrong_names(subject: Subject) -> Iterator[Found]:
+    """Find targets that are the name of another label than the row has; a task of its own may ask for it."""
+    if subject.template.kind == "inverted" or subject.template.original_task is False:
+        return
+    read = subject.body.names()
+    for column in (name for name in subject.labels if name in read):
+        names = [_folded(name) for name in subject.labels[column]]
+        wrong = [s for s in subject.examples if _wrongly_named(s, s.row.get(column), names)]
+        if len(wrong) > OFTEN * len(subject.examples):
+            first = wrong[0]
+            right = subject.labels[column][int(first.row[column])]
+            what = f"the target names another label in {share(len(wrong), subject.examples)}"
+            yield Found(
+                f"{what}, as in row {first.number}: {_cut(repr(first.target))}", f"{right!r}, by {column}"
+            )
+            return
+
+
+def _wrongly_named(sample: Sample, label: Any, names: Sequence[str]) -> bool:
+    """Tell whether the target is a name in letters, and not that of the label."""
+    target = _folded(sample.target)
+    is_label = isinstance(label, int) and 0 <= label < len(names)
+    return is_label and target in names and names[label] != target and not target.isdigit()
 
 
 def _listed(subject: Subject, node: nodes.Node) -> Sequence[str] | None:

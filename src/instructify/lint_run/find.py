@@ -14,8 +14,6 @@ from instructify.templates import open_library, ours, promptsource
 from instructify.templates.library import TASK_FILE
 from instructify.templates.model import Template
 
-SPLITS = ("train", "validation", "test")
-
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -29,7 +27,9 @@ class Batch:
     label_names: Mapping[str, tuple[str, ...]] | None = None
 
 
-def from_paths(paths: Sequence[Path], data: str | None, data_root: Path | None, split: str) -> list[Batch]:
+def from_paths(
+    paths: Sequence[Path], data: str | None, data_root: Path | None, split: str | None
+) -> list[Batch]:
     """Return the templates of files and folders, with their rows; raises InstructifyError for no template."""
     folders: dict[Path, list[Path]] = {}
     roots: dict[Path, Path] = {}
@@ -50,7 +50,7 @@ def from_paths(paths: Sequence[Path], data: str | None, data_root: Path | None, 
 
 
 def from_collection(
-    name: str, datasets: Sequence[str], data: str | None, data_root: Path | None, split: str
+    name: str, datasets: Sequence[str], data: str | None, data_root: Path | None, split: str | None
 ) -> list[Batch]:
     """Return the templates of a collection, of some of its datasets or all."""
     root = open_library([name], Path.cwd()).collections[0]
@@ -87,6 +87,19 @@ def from_recipe(path: Path, data_root: Path | None) -> list[Batch]:
         drafts = tuple(Draft(template, _text(template)) for template in templates)
         batches.append(Batch(folder, drafts, _filled(source, data_root), split, loaded.base))
     return batches
+
+
+def check_data_root(root: Path, batches: Sequence[Batch]) -> None:
+    """Raise InstructifyError unless the data root is a folder with rows for some batch that needs them."""
+    from instructify.sources.found import no_such
+
+    if not root.is_dir():
+        raise InstructifyError(no_such(root.resolve(), "the data root is no folder"))
+    needing = [batch for batch in batches if not isinstance(batch.source, WorldSource)]
+    if needing and all(batch.source is None for batch in needing):
+        problem = no_such(root.resolve() / needing[0].dataset, "the data root has no such dataset")
+        expected = "a folder of this name, --data, or --rows 0 for the rules on text alone"
+        raise InstructifyError(replace(problem, expected=expected))
 
 
 def _text(template: Template) -> str:
@@ -156,19 +169,17 @@ def _dataset_of(folder: Path, root: Path, data_root: Path | None) -> str:
     return next(known, parts[-1] if below == "." else below)
 
 
-def _rooted(batch: Batch, data: str | None, data_root: Path | None, split: str) -> Batch:
-    """Return the batch with the source of its rows, where there is one."""
+def _rooted(batch: Batch, data: str | None, data_root: Path | None, split: str | None) -> Batch:
+    """Return the batch with the source of its rows, where there is one; no split stands for the usual one."""
     dataset = batch.dataset
+    batch = replace(batch, split=split or batch.split)
     if data is not None:
-        return replace(batch, source=FilesSource(kind="files", path=str(Path(data).resolve())), split=split)
+        return replace(batch, source=FilesSource(kind="files", path=str(Path(data).resolve())))
     if dataset.startswith("world/"):
-        return replace(
-            batch, source=WorldSource(kind="world", name=dataset.removeprefix("world/")), split=split
-        )
+        return replace(batch, source=WorldSource(kind="world", name=dataset.removeprefix("world/")))
     if data_root is None or not (data_root / dataset).is_dir():
         return batch
-    given = [name for name in SPLITS if (data_root / dataset / f"{name}.parquet").is_file()]
-    used = split if split in given or not given else given[0]
-    return replace(
-        batch, source=FilesSource(kind="files", path=str(data_root / dataset / "{split}.parquet")), split=used
-    )
+    from instructify.sources.splits import usual_split
+
+    spec = FilesSource(kind="files", path=str(data_root / dataset / "{split}.parquet"))
+    return replace(batch, source=spec, split=split or usual_split(data_root / dataset))

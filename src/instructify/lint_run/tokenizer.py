@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from instructify.compose.budget import open_tokenizer
 from instructify.lint.model import Tokens
 
 
-def load_tokenizer(path: Path) -> Tokens:
-    """Return the tokenizer of a tokenizer.json, or of the folder that holds one; raises InstructifyError."""
-    return _Fast(open_tokenizer(path / "tokenizer.json" if path.is_dir() else path))
+def load_tokenizer(name: str) -> Tokens:
+    """Return the tokenizer of a name, a file or a folder; raises InstructifyError."""
+    from instructify.compose.budget import open_tokenizer
+    from instructify.sources.tokenizer import find_tokenizer
+
+    path, _ = find_tokenizer(name, Path.cwd(), "--tokenizer")
+    return _Fast(open_tokenizer(path))
 
 
 class _Fast:

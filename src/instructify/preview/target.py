@@ -20,6 +20,7 @@ from instructify.recipe import yaml
 from instructify.recipe.load import NAME_PATTERN, PATTERNS, LoadedRecipe, load_recipe, validate
 from instructify.recipe.models import SPLIT, Recipe
 from instructify.recipe.variants import ZERO_SHOT, Tokens, Variant
+from instructify.sources.splits import USUAL, usual_split
 from instructify.sources.tokenizer import find_tokenizer
 from instructify.templates import matches, open_library, promptsource
 from instructify.templates.ours import read_task_file, read_template
@@ -43,7 +44,8 @@ class Wanted:
     """What is to be previewed, as the command line says it.
 
     `variant` is a pattern of variant names. Without one a recipe's rows come in the variants that a build
-    composes them in, and other rows in ZERO_SHOT. `max_input` and `max_target` need a tokenizer, of their own
+    composes them in, and other rows in ZERO_SHOT. Without a `split` rows are of train, or of the first split
+    that the data root has. `max_input` and `max_target` need a tokenizer, of their own
     or of the recipe.
     """
 
@@ -52,7 +54,7 @@ class Wanted:
     task: str = "*"
     variant: str | None = None
     data: str | None = None
-    split: str = "train"
+    split: str | None = None
     seed: int = 0
     data_root: Path | None = None
     tokenizer: str | None = None
@@ -84,6 +86,9 @@ def find(wanted: Wanted, work: Path) -> Found:
     """
     if not wanted.target:
         raise InstructifyError(Problem("the target is empty", expected=TARGETS))
+    if wanted.is_recipe and (wanted.data is not None or wanted.split is not None):
+        option = "--split" if wanted.data is None else "--data"
+        raise InstructifyError(Problem("a recipe names its own rows", option))
     loaded = load_recipe(Path(wanted.target)) if wanted.is_recipe else _improvised(wanted)
     plan = make_plan(loaded, work, wanted.data_root)
     tasks = [one for one in plan.tasks if fnmatchcase(one.name, wanted.task)]
@@ -182,11 +187,7 @@ def _budget(wanted: Wanted, planned: Budget | None) -> Budget | None:
 
 def _counted_by(tokenizer: str) -> Budget:
     """Return the budget that a recipe has where it names nothing but the tokenizer."""
-    try:
-        path, sha256 = find_tokenizer(tokenizer, Path.cwd())
-    except InstructifyError as error:
-        problems = (replace(p, what=p.what.removeprefix("tokens.tokenizer: ")) for p in error.problems)
-        raise InstructifyError(*(replace(p, where=p.where or "--tokenizer") for p in problems)) from None
+    path, sha256 = find_tokenizer(tokenizer, Path.cwd(), "--tokenizer")
     open_tokenizer(path)
     tokens = Tokens(tokenizer=tokenizer)
     return Budget(path, sha256, tokens.max_input, tokens.max_target)
@@ -206,11 +207,13 @@ def _improvised(wanted: Wanted) -> LoadedRecipe:
         for name in (dataset, subset or dataset, key):
             _check_name(name, str(folder))
     _check_options(wanted.data, wanted.split)
+    root = wanted.data_root if wanted.data is None else None
+    usual = usual_split(root / (f"{dataset}/{subset}" if subset else dataset)) if root else USUAL[0]
     task: dict[str, Any] = {
         "dataset": dataset,
         "subset": subset,
         "cluster": "preview",
-        "split": wanted.split,
+        "split": wanted.split or usual,
         "templates": {"dataset": key, "include": [include]},
     }
     if wanted.data is not None:
@@ -265,9 +268,9 @@ def _check_name(name: str, where: str, known: Callable[[], list[str]] = list) ->
         raise InstructifyError(Problem(what, expected=TARGETS, nearest=nearest(name, known())))
 
 
-def _check_options(data: str | None, split: str) -> None:
+def _check_options(data: str | None, split: str | None) -> None:
     problems = []
-    if not SPLIT.fullmatch(split):
+    if split is not None and not SPLIT.fullmatch(split):
         expected = "a name with an optional slice, as in train, train[:500], test[10%:20%]"
         problems.append(Problem(f"{split!r} is no split", "--split", expected))
     if data == "":

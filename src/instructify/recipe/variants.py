@@ -77,7 +77,7 @@ class Tokens(Strict):
     """The token budget of examples, counted by a tokenizer."""
 
     tokenizer: str = Field(
-        description="tokenizer.json, a folder that holds one, or the name of a model on the hub."
+        description="tiny, a tokenizer.json, a folder that holds one, or owner/name of a model on the hub."
     )
     max_input: PositiveInt = Field(
         default=512, description="Most tokens of a prompt, the end-of-sequence token included."

@@ -17,7 +17,8 @@ Forms = tuple[str, str, str, str]
 VOWEL, RIEUL, CONSONANT, UNKNOWN = range(4)
 
 PAIRS = (
-    "은/는 이/가 을/를 과/와 아/야 이여/여 이다/다 이라/라 이란/란 이랑/랑 이나/나 이며/며 이고/고 이든/든 "
+    "은/는 이/가 을/를 과/와 아/야 이여/여 이다/다 이라/라 이라고/라고 이라는/라는 이라도/라도 이라서/라서 "
+    "이라면/라면 이란/란 이랑/랑 이나/나 이며/며 이고/고 이든/든 "
     "이야/야 이니/니 이면/면 이지/지 이죠/죠 이에요/예요 이었/였"
 )
 """Particles and forms of 이다 (to be), as they stand after a consonant and after a vowel."""
@@ -148,7 +149,14 @@ UNITS = {
     **dict.fromkeys("g kg mg t".split(), CONSONANT),
     **dict.fromkeys("mol px".split(), RIEUL),
 }
-"""Units as they are read after a number: 미터, 리터, 바이트, 헤르츠, 와트, 볼트; 그램, 톤; 몰, 픽셀."""
+"""Units as they are read: 미터, 리터, 바이트, 헤르츠, 와트, 볼트; 그램, 톤; 몰, 픽셀. A single letter
+is one only after a number."""
+NAMES = {
+    **dict.fromkeys("chile rome tibet ukraine".split(), VOWEL),
+    **dict.fromkeys("europe munich philippines scott york".split(), CONSONANT),
+    "park": UNKNOWN,
+}
+"""Names not read as spelt: 칠레, 로마, 티베트, 우크라이나; 유럽, 뮌헨, 필리핀, 스콧, 욕; 박 or 파크."""
 ENDINGS = tuple(
     (re.compile(rf"(?:{pattern})\Z"), sound)
     for pattern, sound in (
@@ -164,13 +172,15 @@ ENDINGS = tuple(
 
 
 def _latin(word: str) -> int:
-    """Return the last sound of a unit after a number, of an acronym's last letter, or of a word as spelt."""
+    """Return the last sound of a unit, of a name, of an acronym's last letter, or of a word as spelt."""
     found = re.search(r"([0-9]\s?)?([A-Za-z]+)\Z", word)
     if found is None:
         return UNKNOWN
     number, letters = found.groups()
-    if number and letters in UNITS:
+    if letters in UNITS and (number or len(letters) > 1):
         return UNITS[letters]
+    if letters.lower() in NAMES:
+        return NAMES[letters.lower()]
     if letters.isupper() or not re.search("[aeiouy]", letters):
         return LETTERS.get(letters[-1].lower(), VOWEL)
     return next(sound for ending, sound in ENDINGS if ending.search(letters.lower()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -22,11 +22,6 @@ Where = Callable[[int], str]
 WHOLE = re.compile(r"[+-]?[0-9]+")
 REAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 TRUTH = {"true": True, "false": False, "1": True, "0": False}
-
-
-def raw_columns(spec: Columns, stored: Iterable[str]) -> frozenset[str]:
-    """Return the stored columns whose visible name the recipe casts."""
-    return frozenset(name for name in stored if spec.rename.get(name, name) in spec.cast)
 
 
 def maybe_raw(spec: Columns) -> frozenset[str]:

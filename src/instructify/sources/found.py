@@ -110,12 +110,17 @@ def _missing(pattern: str, path: Path, split: str, base: Path) -> Problem:
         )
     if glob.has_magic(pattern):
         return Problem("no file matches this pattern", where=str(path), expected="at least one file")
+    return no_such(path, "no such file or folder")
+
+
+def no_such(path: Path, what: str) -> Problem:
+    """Return the problem that a path is not there, with what is there where it goes wrong."""
     lost = path
     while not lost.parent.is_dir():
         lost = lost.parent
     there = sorted(entry.name for entry in lost.parent.iterdir() if not entry.name.startswith("."))
     return Problem(
-        "no such file or folder",
+        what,
         where=str(path),
         expected=f"{_listed(there)} in {lost.parent}" if there else "a file (the folder is empty)",
         nearest=nearest(lost.name, there),

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from instructify.errors import InstructifyError, Problem
 from instructify.recipe.models import SPLIT
+
+USUAL = ("train", "validation", "test")
+"""The splits that rows are taken from where none is named, in this order."""
+
+
+def usual_split(folder: Path) -> str:
+    """Return the first of USUAL for which a folder has a Parquet file, or else the first that it has."""
+    given = sorted(path.stem for path in folder.glob("*.parquet"))
+    return next((name for name in (*USUAL, *given) if name in given), USUAL[0])
 
 
 def split_name(split: str) -> str:
