@@ -83,9 +83,7 @@ def others(shape: Shape, rows: pa.Table) -> tuple[float, float]:
 
 def compare(folder: Path, count: int, rounds: int) -> None:
     """Print what a build costs beside writing alone, and beside the other engines, in CPU seconds."""
-    print(
-        "| shape | examples | build, CPU s | write alone, CPU s | build / write | over apply | over Jinja once |"
-    )
+    print("| shape | examples | build | write alone | build / write | over apply | over Jinja once |")
     print("|---|--:|--:|--:|--:|--:|--:|")
     for name, shape in SHAPES.items():
         rows = table(shape.row, count)
