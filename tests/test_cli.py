@@ -342,7 +342,7 @@ def test_an_interrupted_build_exits_with_130_and_goes_on_afterwards(tmp_path: Pa
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert said == b"interrupted; an interrupted build goes on from here when it is started again\n"
+    assert said == b"interrupted; a build, training or evaluation goes on from here when started again\n"
     assert not (tmp_path / "out").exists()
     made = {file.name: file.stat().st_mtime_ns for file in candidates.iterdir()}
     succeed("build", path, "-j", "1", "--quiet", "--keep-work")

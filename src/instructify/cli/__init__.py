@@ -10,7 +10,7 @@ from pathlib import Path
 from instructify.errors import InstructifyError
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-INTERRUPTED = "interrupted; an interrupted build goes on from here when it is started again"
+INTERRUPTED = "interrupted; a build, training or evaluation goes on from here when started again"
 
 
 def main() -> None:
