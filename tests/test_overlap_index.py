@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from instructify.compose.words import phrases
 from instructify.overlap import ngrams
 from instructify.overlap.duplicates import Prints, candidates, prints, repeated, row_sketches
 from instructify.overlap.evidence import closest, passage
@@ -285,3 +286,18 @@ def test_evidence_names_the_passages_that_are_alike():
     text = passage(train, int(matches.unit[0]))
     assert text == " The amber bishop of cedar  "
     assert closest(held_out, text) == "the amber bishop of cedars"
+
+
+def test_words_of_a_composition_are_no_wording_that_texts_share():
+    asking = sorted((text for text in phrases("en") if text.count(" ") > 4), key=len)
+    tail = "so tell us now what you make of this"
+    own = [" ".join(f"word{n}of{row}" for n in range(9)) for row in range(len(asking))]
+    held_out = [f"{one} {tail} {text}" for one, text in zip(own, asking, strict=True)]
+    lots = [(held_out, np.arange(len(held_out)))]
+    unaware = NgramIndex.of([("t", template_ngrams(lots))])
+    aware = NgramIndex.of([("t", template_ngrams(lots, phrases("en")))])
+    train = [f"quite another story of a tree {tail} {text}" for text in asking]
+    longest = [n for n, text in enumerate(asking) if text.count(" ") > 6]
+    assert unaware.find(train)[0].tolist() == longest != []
+    assert aware.find(train)[0].tolist() == []
+    assert aware.find([f"{one} {tail}" for one in own])[0].tolist() == list(range(len(own)))

@@ -20,6 +20,7 @@ from instructify.build.gate import GateTask, LeakCount, problems, run_gate
 from instructify.build.plan import Plan, PlannedTask
 from instructify.build.tables import map_table
 from instructify.compose.composition import taken_of
+from instructify.compose.words import phrases
 from instructify.errors import InstructifyError, Problem
 from instructify.keys import I64
 from instructify.overlap.ngrams import NgramIndex, Ngrams, template_ngrams
@@ -133,11 +134,15 @@ def write_ngrams(plan: Plan, stage: Stage, shards: Sequence[Shard]) -> NgramFile
     held_out = [task.name for task in plan.tasks if task.role == "held_out"]
     if not held_out or plan.recipe.leaks.ngram == "off":
         return None
+    language = {(task.name, one.name): one.language for task in plan.tasks for one in task.templates}
     lots: list[tuple[str, Ngrams]] = []
     for name in held_out:
         own = [shard for shard in shards if shard.task == name]
         templates = dict.fromkeys(template for shard in own for template in shard.templates)
-        lots += [(name, template_ngrams(_texts(stage.staging, own, template))) for template in templates]
+        lots += [
+            (name, template_ngrams(_texts(stage.staging, own, template), phrases(language[name, template])))
+            for template in templates
+        ]
     index = NgramIndex.of(lots)
     arrays = (index.task, index.rows, index.postings.keys, index.postings.owners, index.postings.seen)
     digests = []

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from itertools import chain
+from string import Formatter
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +112,11 @@ WORDS: Mapping[str, Words] = {
 def words_of(language: str) -> Words:
     """Return the words of a language, or the English ones."""
     return WORDS.get(language.split("-")[0], WORDS["en"])
+
+
+def phrases(language: str) -> tuple[str, ...]:
+    """Return every text that a composition may add in a language, in the pieces between what is filled in."""
+    texts = chain.from_iterable(
+        (text,) if isinstance(text, str) else text for text in astuple(words_of(language))
+    )
+    return tuple(piece for text in texts for piece, *_ in Formatter().parse(text) if piece.strip())

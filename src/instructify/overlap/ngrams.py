@@ -34,12 +34,12 @@ class Ngrams:
     rows: I64
 
 
-def template_ngrams(batches: Iterable[tuple[Sequence[str], I64]]) -> Ngrams:
+def template_ngrams(batches: Iterable[tuple[Sequence[str], I64]], phrases: Sequence[str] = ()) -> Ngrams:
     """Return what one held-out task's rows say under one template: their n-grams, not the template's.
 
     `batches` are rendered texts with their row numbers. A word is the template's where three in a row are
     in more than half of the first rows; an n-gram counts with OWN_WORDS others, and in at most MOST_ROWS
-    rows. With a single row nothing can be told apart.
+    rows. Words in `phrases` are the template's as well. With a single row nothing else can be told apart.
     """
     lots = iter(lot for texts, rows in batches for lot in _lots(texts, rows))
     first: list[_Lot] = []
@@ -47,7 +47,7 @@ def template_ngrams(batches: Iterable[tuple[Sequence[str], I64]]) -> Ngrams:
         first.append(lot)
         if sum(len(each.starts) - 1 for each in first) >= SAMPLE_ROWS:
             break
-    known = _template_words(first)
+    known = np.union1d(_template_words(first), _small_ngrams(phrases))
     parts = [lot.ngrams(known) for lot in chain(first, lots)]
     keys = np.concatenate([np.zeros(0, np.uint64), *(part[0] for part in parts)])
     rows = np.concatenate([np.zeros(0, np.int64), *(part[1] for part in parts)])
@@ -67,6 +67,13 @@ def _template_words(lots: Sequence[_Lot]) -> U64:
     )
     every = np.unique(np.concatenate([none, *(lot.rows for lot in lots)]))
     return distinct[counts > max(1, len(every) / 2)]
+
+
+def _small_ngrams(texts: Sequence[str]) -> U64:
+    lots = _lots(texts, np.arange(len(texts)))
+    return np.concatenate(
+        [np.zeros(0, np.uint64), *(lot.words.windows(_SMALL)[lot.inside(_SMALL)] for lot in lots)]
+    )
 
 
 def _rows_of(keys: U64, rows: I64) -> tuple[U64, I64, I64]:
