@@ -36,6 +36,14 @@ TEXT_FILTERS = (
     "indent(2)", "reverse", "replace('o', text)", "trim('a')", "e", "tojson", "d(other)",
     "fit", "josa('을')", "nfc",
 )  # fmt: skip
+LOOKED_UP = (
+    "{true: 'yes', false: 'no'}[flag]", "{0: 'zero', 1: 'one'}[label]", "{'a': 'x', 'b': 'y'}[text]",
+    "{'a': 1, 'b': 2}[other]", "['no', 'yes'][flag]", "text[1:3]", "text[:0]", "other[2:]", "'abc'[1:]",
+    "words[0:-1] | join", "['a', 'b', 'c'][0:-1] | join(', ')", "num | replace(1, 'x')",
+    "none | replace(none, '')", "text.split(other) | join('/')", "text.split('a')[0]",
+    "rec.name | capitalize | lower", "', '.join(words)", "'-'.join(answer_choices)", "text | int",
+    "num | int - 1", "[text, other][label | int]", "label + 1", "num - label", "[text, other][label - 1]",
+)  # fmt: skip
 TEXT_METHODS = (
     "lower()", "upper()", "strip()", "strip('a ')", "lstrip()", "rstrip('.')", "replace('a', 'b')", "title()",
     "replace('', 'x')", "replace('|', '/')", "join(words)", "capitalize()", "ljust(5)",
@@ -134,7 +142,13 @@ class Grammar:
 
     def _made_text(self, depth: int) -> str:
         write = self.expression
-        form = self._rng.randint(0, 14)
+        form = self._rng.randint(0, 16)
+        if form == 15:
+            return self._pick(LOOKED_UP)
+        if form == 16:
+            formats = "'%s'", "'%d of %s'", "'%.1f%%'", "'%0.2f and %5d'"
+            given = [write("number", depth) for _ in range(self._rng.randint(0, 2))]
+            return f"({self._pick(formats)} | format({', '.join(given)}))"
         if form <= 1:
             return f"{self._argument('text', depth)} | {self._pick(TEXT_FILTERS)}"
         if form == 2:
@@ -337,6 +351,8 @@ class Grammar:
         )
         if not self._strict and self._chance(8):
             truth = self.expression("truth", 1)
+            if self._chance(2):
+                return f"{{% if {truth} %}}{before}{separator}{after}{{% endif %}}"
             return f"{before}{{% if {truth} %}} a {separator} b{{% else %}} c {separator}{after}{{% endif %}}"
         return before + separator + after
 
@@ -398,6 +414,9 @@ class Grammar:
         condition = f" if {self.expression('truth', 1)}" if self._chance(5) else ""
         self._loops += 1
         body = self.block(depth - 1)
+        if self._chance(6):
+            inner = f"{{% for q in words %}}{{{{ up.{self._pick(LOOP)} }}}}{{{{ q }}}}{{% endfor %}}"
+            body = f"{{% set up = loop %}}{body}{inner}"
         self._loops -= 1
         del self._names[known:]
         other = f"{{% else %}}{self.block(depth - 1)}" if self._chance(5) else ""
@@ -411,7 +430,9 @@ class Grammar:
             loop = (
                 f"{{% for w in words %}}{change}{{{{ ns.v }}}}{{% endfor %}}" if self._chance(2) else change
             )
-            return f"{{% set ns = namespace(v={self.expression('number', 0)}) %}}{loop}{{{{ ns.v }}}}"
+            made = f"{{% set ns = namespace(v={self.expression('number', 0)}, l=[]) %}}"
+            loop += "{% set ns.l = ns.l + [text] %}{{ ns.l | join }}" if self._chance(2) else ""
+            return f"{made}{loop}{{{{ ns.v }}}}"
         if self._chance(6):
             return f"{{% set {self._bind('text')}, {self._bind('number')} = text, num %}}"
         kind = self._pick(KINDS)

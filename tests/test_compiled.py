@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import random
@@ -206,6 +207,91 @@ FOUND: dict[str, tuple[Template, dict[str, Any]]] = {
         make("{% for (a, b), c in zip(zip(words, words), nums) if c > 1 %}{{ a }}{{ c }}{% endfor %} ||| t"),
         ROW,
     ),
+    "a loop has another name in the loops inside it": (
+        make(
+            "{% for w in words %}{% set up = loop %}{% for n in nums %}"
+            "{{ up.index }}{{ up.last }}{{ loop.index }}{% endfor %}{% endfor %} ||| t"
+        ),
+        ROW,
+    ),
+    "a loop's other name is used after the loop": (
+        make("{% for w in words %}{% set up = loop %}{{ up.index }}{% endfor %}{{ up }} ||| t"),
+        ROW,
+    ),
+    "a loop's other name is a column": (
+        make("{% for w in words %}{% set text = loop %}{{ text.index }}{% endfor %}{{ text }} ||| t"),
+        ROW,
+    ),
+    "a loop's other name is printed": (
+        make("{% for w in words %}{% set up = loop %}{{ up }}{% endfor %} ||| t"),
+        ROW,
+    ),
+    "a namespace is used before it is made": (
+        make("{{ ns.a }}{% set ns = namespace(a=1) %}{{ ns.a }} ||| t"),
+        ROW,
+    ),
+    "a namespace is made of itself": (
+        make("{% set ns = namespace(a=1) %}{% set ns = namespace(a=ns.a, b=2) %}{{ ns.a }}{{ ns.b }} ||| t"),
+        ROW,
+    ),
+    "a namespace is made in a loop": (
+        make(
+            "{% for w in words %}{% set ns = namespace(a=w) %}{{ ns.a }}{% set ns.a = 'z' %}{{ ns.a }}"
+            "{% endfor %}{{ ns }} ||| t"
+        ),
+        ROW,
+    ),
+    "a namespace is given an attribute that it was not made with": (
+        make("{% set ns = namespace(a=1) %}{% set ns.b = 2 %}{{ ns.a }}{{ ns.b }} ||| t"),
+        ROW,
+    ),
+    "a namespace has an attribute that it was not made with, strictly": (
+        make("{% set ns = namespace(a=1) %}{{ ns.b }} ||| t", "strict"),
+        ROW,
+    ),
+    "a namespace is a column": (
+        make("{{ ns.a }}{% set ns = namespace(a=1) %}{{ ns.a }} ||| t"),
+        {"ns": {"a": "x"}},
+    ),
+    "a namespace has the name of the column it is made of": (
+        make("{% set text = namespace(a=text) %}{{ text.a }}{% set text.a = 1 %}{{ text.a }} ||| t"),
+        ROW,
+    ),
+    "a namespace is printed": (make("{% set ns = namespace(a=1) %}{{ ns }}{{ ns.a }} ||| t"), ROW),
+    "the name namespace is a column": (
+        make("{% set ns = namespace(a=1) %}{{ ns.a }} ||| t"),
+        {"namespace": "x"},
+    ),
+    "numbers and nulls have a text replaced": (
+        make("{{ num | replace(5, none) }}{{ none | replace('None', text) }}{{ num.replace(5, 1) }} ||| t"),
+        ROW,
+    ),
+    "numbers are formatted": (make("{{ '%.1f%% of %d' | format(num / 3, num) }} ||| t"), ROW),
+    "a text is cut at another": (make("{{ text.split(other) }}{{ text.split('b') }} ||| t"), ROW),
+    "the choices are asked for the place of one": (
+        make("a ||| {{ answer_choices[answer_choices.index(text)] }}", choices="{{ text }} ||| b"),
+        ROW,
+    ),
+    "the protector cuts a text": (
+        make(f"{{{{ text.split('{PROTECTOR}') | join('-') }}}} ||| t"),
+        ROW | {"text": "a|||b|||c"},
+    ),
+    "a text is protected in the choices": (
+        make("{{ text }} ||| {{ answer_choices[0] }}", choices="{{ text }} ||| b"),
+        ROW | {"text": "a|||b"},
+    ),
+    "an element is selected before a map that fails is at its end": (
+        make("{{ recs | map(attribute='k') | select | first }}{{ recs | map('upper') | first }} ||| t"),
+        {"recs": [{"k": "a"}, {"v": 1}]},
+    ),
+    "the same generator is read twice": (
+        make("{% set g = words | map('upper') %}{{ g | first }}{{ g | first }}{{ g | list }} ||| t"),
+        ROW,
+    ),
+    "a test of attributes is not known": (
+        make("{{ recs | selectattr('k', 'nosuch') | list }} ||| t"),
+        {"recs": [{"k": "a"}]},
+    ),
     "a set block reads the name it sets": (
         make("{% set text %}{{ text }}!{% endset %}{{ text }} ||| t"),
         ROW,
@@ -301,6 +387,9 @@ def test_draws_are_numbered_in_the_order_they_are_made(path):
         "{% if flag %}{{ ['A', 'B'] | choice }}{% endif %}{{ ['C', 'D', 'E'] | choice }} ||| t",
         "{% for w in words %}{{ [w, 'n'] | choice }}{% endfor %}{{ ['C', 'D', 'E'] | choice }} ||| t",
         "{{ ['A', 'B'] | choice if flag else 'none' }}{{ ['C', 'D', 'E'] | choice }} ||| t",
+        "{% if flag %}{% elif (words | choice) == 'p' %}p{% endif %}{{ ['C', 'D', 'E'] | choice }} ||| t",
+        "{% if flag and ['A', 'B'] | choice == 'A' %}a{% endif %}{{ ['C', 'D', 'E'] | choice }} ||| t",
+        "{% if ['A', 'B'] | choice == 'A' and flag %}a{% endif %}{{ ['C', 'D', 'E'] | choice }} ||| t",
         "{{ flag and ['A', 'B'] | choice }}{{ ['C', 'D', 'E'] | choice }} ||| t",
         "{{ ['A', 'B'] | choice }}{{ words | random }}{{ text | choice }} ||| {{ ['A', 'B'] | choice }}",
         "{% set x = ['A', 'B'] | choice %}{{ x }}{{ ['C', 'D'] | choice }} ||| {{ x }}",
@@ -355,6 +444,62 @@ def test_tables_of_any_shape_and_no_length_render(shape, count):
     ):
         for dialect in ("strict", "promptsource"):
             assert len(compare(make(body, dialect), table)) == count
+
+
+def test_rows_with_bars_are_no_affair_of_the_reference():
+    table = pa.table({"text": ["a|||b", "plain", "|||"], "words": [["x|||y"], ["z"], []]})
+    template = make("{{ text }}: {{ words | join }} ||| {{ text }}")
+    for path in PATHS:
+        with force(path):
+            batch = BatchTemplate(template).render(Rows(table, np.arange(3)), KEY)
+        assert batch.by_reference == 0
+    assert [found[0] for found in compare(template, table)[1:]] == ["plain: z", "|||:"]
+
+
+def test_one_long_row_sends_no_other_row_to_the_reference():
+    body = "{% for w in words %}{{ w }}{{ text | length }}{% endfor %}" * 12 + "{{ text | title }} ||| t"
+    table = pa.table({"text": ["a" * 10] * 99 + ["a" * 60_000], "words": [["x", "y"]] * 100})
+    for path in PATHS:
+        with force(path):
+            batch = BatchTemplate(make(body)).render(Rows(table, np.arange(100)), KEY)
+        assert batch.by_reference == 1
+    compare(make(body), table)
+
+
+def test_rows_that_fall_plainly_are_settled_by_kernels():
+    labels = [0, 1, -1, -2, -3, 2, 7]
+    texts = ["x", "", "x", "x", "x", "x", " "]
+    table = pa.table({"text": texts * 20, "label": labels * 20})
+    template = make("{{ text }} ||| {{ answer_choices[label] }}", choices="A ||| B ||| B")
+    with force("kernels"):
+        batch = BatchTemplate(template).render(Rows(table, np.arange(140)), KEY)
+    assert batch.by_kernels == 140 - 2 * 20 + 20  # 7 and -3 are no places, but -3 is a label all the same
+    assert set(batch.dropped) == {"unlabelled", "blank-prompt", "ambiguous-target"}
+    compare(template, table)
+
+
+def test_rows_for_which_a_template_prints_nothing_are_settled_by_kernels():
+    table = pa.table({"text": ["x", "y", "x"] * 30, "label": [0, 1, -1] * 30})
+    template = make("\n{% if text == 'x' %}a ||| {{ answer_choices[label] }}{% endif %}\n", choices="A ||| B")
+    with force("kernels"):
+        batch = BatchTemplate(template).render(Rows(table, np.arange(90)), KEY)
+    assert batch.by_kernels == 90
+    assert {reason: len(rows) for reason, rows in batch.dropped.items()} == {
+        "blank-prompt": 30,
+        "unlabelled": 30,
+    }
+    compare(template, table)
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_rendering_leaves_the_garbage_collector_as_it_was(enabled):
+    was = gc.isenabled()
+    (gc.enable if enabled else gc.disable)()
+    try:
+        outcomes_compiled(make("{{ text }} ||| t"), pa.table({"text": ["a"]}), np.arange(1))
+        assert gc.isenabled() == enabled
+    finally:
+        (gc.enable if was else gc.disable)()
 
 
 def test_plain_rows_are_settled_by_kernels_and_others_by_the_function():
@@ -412,6 +557,14 @@ HEAVY = {
     ),
     "a text looked at": "{% for i in range(num // 5) %}{% if 'q' in long %}{% endif %}{% endfor %}",
     "a mapped list": "{% for i in range(num // 60) %}{{ many | map('upper') | join | length }}{% endfor %}",
+    "a long constant": (
+        "{% set l = ['"
+        + "q" * 40_000
+        + "'] %}{% for i in range(num // 60) %}{% if l == [] %}{% endif %}{% endfor %}"
+    ),
+    "a long loop body": (
+        "{% for i in range(num // 200) %}" + "{% if i == 1000 %}{% endif %}" * 900 + "{% endfor %}"
+    ),
     "a sorted list": "{% for i in range(num // 20) %}{% set _ = many | sort %}{% endfor %}",
 }
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import gc
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +12,7 @@ import numpy as np
 from instructify.checks import check
 from instructify.errors import RowError
 from instructify.keys import I64, Key
-from instructify.render.compiled.kernels import NotVector, Vectors, vectorises, vectors
+from instructify.render.compiled.kernels import NotThisBatch, NotVector, Vectors, vectorises, vectors
 from instructify.render.compiled.prepare import prepare
 from instructify.render.compiled.python import PythonTemplate
 from instructify.render.compiled.result import Columns, RenderedBatch, Settled, put_together
@@ -39,7 +41,6 @@ class BatchTemplate:
         self.template = template
         self.reference = reference(template)
         self.refusal: CannotCompile | None = None
-        self.kernel_refusal = ""
         self._kernel_failures = 0
         env = sandbox(template.dialect)
         try:
@@ -58,8 +59,11 @@ class BatchTemplate:
 
     def render(self, rows: Rows, key: Key) -> RenderedBatch:
         """Render every row of a batch; draws depend on `key` and the rows' absolute numbers."""
+        with _without_collections():
+            return self._render(rows, key)
+
+    def _render(self, rows: Rows, key: Key) -> RenderedBatch:
         settled = Settled()
-        protected = self.template.dialect == "promptsource"
         if self.refusal is not None:
             self._settle_by_reference(rows, key, range(len(rows)), settled)
             return put_together([], settled, None, 0)
@@ -68,40 +72,46 @@ class BatchTemplate:
         left = np.ones(len(rows), bool)
         if made is not None:
             left = made.hard | self._too_costly(rows, made)
-            columns.append(_easy(made, ~left))
-        giants = left & (rows.sizes > GIANT)
-        if protected and left.any():
-            giants |= left & rows.with_bars
-        self._settle_by_reference(rows, key, np.flatnonzero(giants).tolist(), settled)
-        columns.append(self._by_python(rows, key, np.flatnonzero(left & ~giants), settled))
-        return put_together(columns, settled, self._prepared.constant, len(columns[0].rows) if made else 0)
+            columns.append(_easy(made, left, settled))
+        by_kernels = len(rows) - int(np.count_nonzero(left))
+        if by_kernels < len(rows):
+            giants = left & (rows.sizes > GIANT)
+            self._settle_by_reference(rows, key, np.flatnonzero(giants).tolist(), settled)
+            columns.append(self._by_python(rows, key, np.flatnonzero(left & ~giants), settled))
+        return put_together(columns, settled, self._prepared.constant, by_kernels)
 
     def _kernels(self, rows: Rows, key: Key) -> Vectors | None:
         """Return what the kernels make of the batch, or None where they are no use."""
         import pyarrow as pa
 
-        given_up = self._kernel_failures >= MAX_KERNEL_FAILURES
-        if not self._vectorises or given_up or len(rows) < MIN_KERNEL_ROWS:
+        given_up = not self._vectorises or self._kernel_failures >= MAX_KERNEL_FAILURES
+        if given_up or len(rows) < MIN_KERNEL_ROWS:
             return None
         try:
             return vectors(rows, key, self._prepared)
-        except (NotVector, pa.ArrowException, OverflowError, TypeError, ValueError) as refusal:
+        except (NotThisBatch, pa.ArrowException, OverflowError, TypeError, ValueError):
             self._kernel_failures += 1
-            self.kernel_refusal = str(refusal)
-            return None
+        except NotVector:
+            self._vectorises = False
+        return None
 
     def _too_costly(self, rows: Rows, made: Vectors) -> BoolArray:
         """Return the rows that are giants or might spend the reference's budget."""
         import pyarrow.compute as pc
 
-        out = pc.add(pc.binary_length(made.inputs), pc.binary_length(made.targets)).to_numpy()
-        costly: BoolArray = self._prepared.size * (40 + ((rows.sizes + out) >> 3)) > WORK_LIMIT
+        printed = pc.add(pc.binary_length(made.inputs), pc.binary_length(made.targets)).to_numpy()
+        nodes, text = self._prepared.size, self._prepared.text
+        most = int(rows.sizes.max(initial=0)) + int(printed.max(initial=0))
+        if most <= GIANT and nodes * (40 + ((most + text) >> 3)) <= WORK_LIMIT:
+            return np.zeros(len(rows), bool)
+        costly: BoolArray = nodes * (40 + ((rows.sizes + printed + text) >> 3)) > WORK_LIMIT
         return costly | (rows.sizes > GIANT)
 
     def _by_python(self, rows: Rows, key: Key, indices: I64, settled: Settled) -> Columns:
         """Return the rows at `indices` that the generated function decides; the others are settled here."""
         prepared = self._prepared
         part = rows.take(indices)
+        part = part if prepared.strict else part.protected()
         try:
             listed = self._python.run(part, key)
         except CannotCompile:  # for columns such as these
@@ -132,16 +142,34 @@ class BatchTemplate:
                 settled.dropped.setdefault(error.reason, []).append(row)
 
 
-def _easy(made: Vectors, easy: BoolArray) -> Columns:
-    """Return the rows that the kernels settled."""
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Keep the garbage collector from going through a batch's values, none of which form a cycle."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _easy(made: Vectors, left: BoolArray, settled: Settled) -> Columns:
+    """Return the rows that the kernels settled, but for those `left`; the rows that fall are noted."""
     import pyarrow as pa
 
+    easy = ~left
+    for reason, fallen in made.fallen.items():
+        rows = np.flatnonzero(fallen & easy)
+        if len(rows):
+            settled.dropped[reason] = rows.tolist()
+            easy[rows] = False
     rows = np.flatnonzero(easy)
     every = len(rows) == len(easy)
-    taken = pa.array(rows)
+    kept = pa.array(easy)
 
     def chosen(array: pa.Array | None) -> pa.Array | None:
-        return array if every or array is None else array.take(taken)
+        return array if every or array is None else array.filter(kept)
 
     choices = None if isinstance(made.choices, tuple) else chosen(made.choices)
     labels = None if made.labels is None else pa.array(made.labels if every else made.labels[rows])

@@ -66,6 +66,8 @@ class Scope:
     symbols: Symbols
     variables: dict[str, str] = field(default_factory=dict)
     loop: tuple[str, str] | None = None
+    loops: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Other names of loops."""
 
 
 class Expressions:
@@ -76,6 +78,8 @@ class Expressions:
         self.columns: dict[tuple[str, ...], str] = {}
         self.constants: dict[str, Any] = {}
         self.draws = 0
+        self.namespaces: dict[str, dict[str, str]] = {}
+        """Namespaces that are no objects: their attributes, and the variables these live in."""
         self._shape = shape
         self._dynamic_draws = dynamic_draws
         self._undefined: dict[str, str] = {}
@@ -117,7 +121,9 @@ class Expressions:
 
     def _x_Dict(self, node: nodes.Dict, scope: Scope) -> str:  # noqa: N802
         pairs = [f"{self.expression(p.key, scope)}: {self.expression(p.value, scope)}" for p in node.items]
-        return "grown(state, {" + ", ".join(pairs) + "})" if pairs else "{}"
+        text = "{" + ", ".join(pairs) + "}"
+        plain = all(is_constant(p.key) and is_constant(p.value) for p in node.items)
+        return text if plain else f"grown(state, {text})"
 
     def _x_And(self, node: nodes.And, scope: Scope) -> str:  # noqa: N802
         return f"({self.expression(node.left, scope)} and {self.expression(node.right, scope)})"
@@ -157,8 +163,11 @@ class Expressions:
         leaf = self._leaf(node, scope)
         if leaf is not None:
             return leaf
-        if isinstance(node.node, nodes.Name) and node.node.name == "loop":
-            loop = self.loop(scope)
+        name = node.node.name if isinstance(node.node, nodes.Name) else ""
+        if name in self.namespaces:
+            return self.namespaces[name][node.attr]
+        loop = self.loop(scope) if name == "loop" else self._loop_called(name, scope)
+        if loop is not None or name == "loop":
             pattern = LOOP_PLAIN.get(node.attr) or LOOP_SIZED.get(node.attr)
             if loop is None or pattern is None:
                 refuse(f"loop.{node.attr}", node)
@@ -224,7 +233,7 @@ class Expressions:
             return f"changed({', '.join(given)})"
         if called.attr == "replace":
             given = [self.expression(called.node, scope), *args]
-            return f"grown(state, filter_replace({', '.join(given)}))"
+            return f"grown(state, replace_text({', '.join(given)}))"
         text = f"owner({self.expression(called.node, scope)}).{called.attr}({', '.join(args)})"
         return f"grown(state, {text})" if called.attr in _GROWING_METHODS else text
 
@@ -302,6 +311,19 @@ class Expressions:
                 return frame.loop
             frame = frame.parent
         return None
+
+    def _loop_called(self, name: str, scope: Scope) -> tuple[str, str] | None:
+        frame: Scope | None = scope
+        while frame is not None:
+            if name in frame.loops:
+                return frame.loops[name]
+            frame = frame.parent
+        return None
+
+    def makes_namespace(self, name: str, scope: Scope) -> bool:
+        """Tell whether the name `namespace` means Jinja's own, and `name` is not given from outside."""
+        taken = self._is_bound("namespace", scope) or "namespace" in self._shape.names
+        return not taken and name not in self.given
 
     def _key(self, pair: nodes.Keyword | nodes.Pair) -> str:
         if keyword.iskeyword(str(pair.key)):

@@ -7,7 +7,6 @@ to the reference renderer, which alone decides what a failing row is called.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,14 +14,24 @@ from typing import Any
 from jinja2 import nodes
 from jinja2.idtracking import VAR_LOAD_RESOLVE, VAR_LOAD_UNDEFINED, Symbols
 
-from instructify.render.compiled.expressions import LOOP_SIZED, Expressions, Scope, Shape, refuse
+from instructify.render.compiled.expressions import (
+    LOOP_PLAIN,
+    LOOP_SIZED,
+    Expressions,
+    Scope,
+    Shape,
+    refuse,
+)
+from instructify.render.compiled.output import Output
 from instructify.render.compiled.trees import (
     Step,
     assigned,
     draws_conditionally,
     has_tuples,
     loop_attributes,
+    loop_names,
     mutates,
+    plain_namespaces,
 )
 from instructify.render.meter import WORK_LIMIT
 from instructify.render.rewrite import CUT
@@ -40,22 +49,26 @@ class Generated:
     draws: int
 
 
-def generate(steps: Sequence[Step], finish: Sequence[str], shape: Shape, given: frozenset[str]) -> Generated:
+def generate(
+    steps: Sequence[Step], finish: Sequence[str], shape: Shape, given: frozenset[str], text: int
+) -> Generated:
     """Return the function that runs these steps for each row and then the lines of `finish`.
 
-    `given` are names that constants bind. Raises CannotCompile.
+    `given` are names that constants bind, `text` the number of characters in constants. Raises CannotCompile.
     """
-    return _Writer(steps, shape, given).write(finish)
+    return _Writer(steps, shape, given, text).write(finish)
 
 
 class _Writer:
-    def __init__(self, steps: Sequence[Step], shape: Shape, given: frozenset[str]) -> None:
+    def __init__(self, steps: Sequence[Step], shape: Shape, given: frozenset[str], text: int) -> None:
         self._steps = steps
         self.lines: list[str] = []
         loops = [loop for step in steps for loop in step.tree.find_all(nodes.For)]
         self._turn = max((sum(1 for _ in loop.find_all(nodes.Node)) for loop in loops), default=0)
         self._price = 200 if any(has_tuples(step.tree) for step in steps) else 40
         self._growth = f"if it * state.grown > {(WORK_LIMIT << 3) // max(1, self._turn)}: raise Slow"
+        self._text = text
+        self._loop_names: set[int] = set()
         self._dynamic_draws = any(draws_conditionally(step.tree) for step in steps)
         self.values = Expressions(shape, given, self._dynamic_draws)
 
@@ -78,32 +91,34 @@ class _Writer:
             self.lines = [line for line in self.lines if line.strip() != self._growth]
         if self._dynamic_draws:
             first.append("state.drawn = 0")
-        turns, last = self._budget() if first else ("", [])
-        inner = "\n".join("            " + line for line in [*first, *self.lines, *last, *finish])
+        opening, last = self._budget() if first else ([], [])
+        inner = "\n".join("            " + line for line in [*opening, *first, *self.lines, *last, *finish])
         columns = tuple(self.values.columns)
         inputs = [
             *(self.values.columns[path] for path in columns),
             *(f"draw{n}" for n in range(self.values.draws)),
         ]
         source = (
-            f"def run(ROWS, SIZE, state, slow, add_0, add_1, add_choices, add_rationale, odd):\n{turns}"
-            f"    for i, {''.join(name + ', ' for name in inputs)}in ROWS:\n        try:\n{inner}\n"
+            f"def run(ROWS, state, slow, add_0, add_1, add_choices, add_rationale, odd):\n"
+            f"    for i, size, {''.join(name + ', ' for name in inputs)}in ROWS:\n        try:\n{inner}\n"
             f"        except Exception:\n            slow(i, state)\n"
             f"        if state.flagged:\n            state.note(i)\n"
         )
         return Generated(source, columns, self.values.constants, self.values.draws)
 
-    def _budget(self) -> tuple[str, list[str]]:
+    def _budget(self) -> tuple[list[str], list[str]]:
         """Return the lines that hand a row to the reference when it might spend its budget there.
 
-        The first stands before all rows: no row may take more loop turns than the budget has room for.
+        The first come before the row is rendered: it may take no more loop turns than the budget has room
+        for.
         """
         every = sum(1 for step in self._steps for _ in step.tree.find_all(nodes.Node))
         turns = f"{every} + it * {self._turn}" if self._turn else str(every)
-        room = f"{WORK_LIMIT} // ({self._price} + (SIZE >> 3))"
-        first = f"    TURNS = min({MAX_TURNS}, ({room} - {every}) // {self._turn})\n" if self._turn else ""
+        size = f"size + {self._text}"
+        room = f"{WORK_LIMIT} // ({self._price} + ({size} >> 3))"
+        first = [f"most = min({MAX_TURNS}, ({room} - {every}) // {self._turn})"] if self._turn else []
         return first, [
-            f"if ({turns}) * ({self._price} + ((SIZE + state.grown) >> 3)) > {WORK_LIMIT}: raise Slow"
+            f"if ({turns}) * ({self._price} + (({size} + state.grown) >> 3)) > {WORK_LIMIT}: raise Slow"
         ]
 
     # statements
@@ -112,21 +127,27 @@ class _Writer:
         assert isinstance(step.tree, nodes.Template)  # noqa: S101  (the caller asked)
         scope = Scope(None, Symbols())
         scope.symbols.analyze_node(step.tree)
+        self._loop_names = {id(node) for node in loop_names(step.tree, {*LOOP_PLAIN, *LOOP_SIZED})}
+        self.values.namespaces = {
+            name: {attr: self.values.fresh("a") for attr in made}
+            for name, made in plain_namespaces(step.tree).items()
+            if self.values.makes_namespace(name, scope)
+        }
         self._declare(assigned(step.tree.body), scope, "")
-        out = _Output(self, step.result)
+        out = Output(self, step.result)
         for node in step.tree.body:
             if isinstance(node, nodes.Output) and step.after_cut:
                 for child in node.nodes:
                     if isinstance(child, nodes.Filter) and child.name == CUT:
                         out.finish()
-                        out = _Output(self, step.after_cut)
+                        out = Output(self, step.after_cut)
                     else:
                         out.add(child, scope, "")
             else:
                 self._statements([node], scope, out, "")
         out.finish()
 
-    def _statements(self, body: Sequence[nodes.Node], scope: Scope, out: _Output, indent: str) -> None:
+    def _statements(self, body: Sequence[nodes.Node], scope: Scope, out: Output, indent: str) -> None:
         for node in body:
             if isinstance(node, nodes.Output):
                 for child in node.nodes:
@@ -136,7 +157,6 @@ class _Writer:
             elif isinstance(node, nodes.For):
                 self._for(node, scope, out, indent)
             elif isinstance(node, nodes.Assign):
-                out.pause(indent)
                 self._assign(node, scope, indent)
             elif (
                 isinstance(node, nodes.AssignBlock)
@@ -145,7 +165,6 @@ class _Writer:
             ):
                 self._assign_block(node, scope, out, indent)
             elif isinstance(node, nodes.ExprStmt):
-                out.pause(indent)
                 self.emit(indent, self.values.expression(node.node, scope))
             else:
                 refuse(f"the statement {type(node).__name__}", node)
@@ -164,7 +183,7 @@ class _Writer:
             scope.variables[name] = self.values.fresh("v")
             self.emit(indent, f"{scope.variables[name]} = {before}")
 
-    def _if(self, node: nodes.If, scope: Scope, out: _Output, indent: str) -> None:
+    def _if(self, node: nodes.If, scope: Scope, out: Output, indent: str) -> None:
         out.pause(indent)
         self.emit(indent, f"if {self.values.expression(node.test, scope)}:")
         self._branch(node.body, scope, out, indent)
@@ -175,12 +194,12 @@ class _Writer:
             self.emit(indent, "else:")
             self._branch(node.else_, scope, out, indent)
 
-    def _branch(self, body: Sequence[nodes.Node], scope: Scope, out: _Output, indent: str) -> None:
+    def _branch(self, body: Sequence[nodes.Node], scope: Scope, out: Output, indent: str) -> None:
         self.emit(indent + "    ", "pass")
         self._statements(body, scope, out, indent + "    ")
         out.pause(indent + "    ")
 
-    def _for(self, node: nodes.For, scope: Scope, out: _Output, indent: str) -> None:
+    def _for(self, node: nodes.For, scope: Scope, out: Output, indent: str) -> None:
         if node.recursive:
             refuse("a recursive loop", node)
         out.pause(indent)
@@ -204,7 +223,7 @@ class _Writer:
             self.emit(indent, f"for {target} in {items}:")
         deeper = indent + "    "
         self.emit(deeper, "it += 1")
-        self.emit(deeper, "if it > TURNS: raise Slow")
+        self.emit(deeper, "if it > most: raise Slow")
         self.emit(deeper, self._growth)
         inner.loop = (position, items)
         self._declare(assigned(node.body) - inner.variables.keys(), inner, deeper)
@@ -234,10 +253,22 @@ class _Writer:
         return "(" + ", ".join(parts) + ("," if len(parts) == 1 else "") + ")"
 
     def _assign(self, node: nodes.Assign, scope: Scope, indent: str) -> None:
-        value = self.values.expression(node.node, scope)
         target = node.target
+        held = self.values.namespaces
+        if id(node) in self._loop_names and isinstance(target, nodes.Name) and scope.loop is not None:
+            scope.loops[target.name] = scope.loop
+            return
+        if isinstance(target, nodes.Name) and target.name in held:
+            assert isinstance(node.node, nodes.Call)  # noqa: S101  (so it was found to be)
+            for pair in node.node.kwargs:
+                given = self.values.expression(pair.value, scope)
+                self.emit(indent, f"{held[target.name][pair.key]} = {given}")
+            return
+        value = self.values.expression(node.node, scope)
         if isinstance(target, nodes.Name):
             self.emit(indent, f"{scope.variables[target.name]} = {value}")
+        elif isinstance(target, nodes.NSRef) and target.name in held:
+            self.emit(indent, f"{held[target.name][target.attr]} = {value}")
         elif isinstance(target, nodes.NSRef):
             self.emit(
                 indent, f"set_attribute({self.values.name(target.name, scope)}, {target.attr!r}, {value})"
@@ -248,13 +279,13 @@ class _Writer:
         else:
             refuse("an unusual assignment", node)
 
-    def _assign_block(self, node: nodes.AssignBlock, scope: Scope, out: _Output, indent: str) -> None:
+    def _assign_block(self, node: nodes.AssignBlock, scope: Scope, out: Output, indent: str) -> None:
         out.pause(indent)
         result = self.values.fresh("block")
         inner = Scope(scope, Symbols(scope.symbols))
         inner.symbols.analyze_node(node)
         self._declare(assigned(node.body), inner, indent)
-        captured = _Output(self, result)
+        captured = Output(self, result)
         self.emit(indent, f"{captured.parts} = []")
         captured.started = True
         self._statements(node.body, inner, captured, indent)
@@ -263,62 +294,9 @@ class _Writer:
         self.emit(indent, f"{scope.variables[node.target.name]} = grown(state, {result})")
 
     def emit(self, indent: str, line: str) -> None:
+        """Write a line."""
         self.lines.append(indent + line)
 
-
-class _Output:
-    """Collects what a text prints: straight runs become one f-string, the rest a list of parts."""
-
-    def __init__(self, writer: _Writer, result: str) -> None:
-        self._writer = writer
-        self._result = result
-        self.parts = f"parts_{result}"
-        self.started = False
-        self._pending: list[str] = []
-
-    def add(self, node: nodes.Node, scope: Scope, indent: str) -> None:
-        """Print one child of an Output node."""
-        if isinstance(node, nodes.TemplateData):
-            self._pending.append(_literal(node.data))
-            return
-        text = self._writer.values.as_text(node, scope)
-        if not text.isidentifier():
-            name = self._writer.values.fresh("t")
-            self._writer.emit(indent, f"{name} = {text}")
-            text = name
-        self._pending.append("{" + text + "}")
-
-    def pause(self, indent: str) -> None:
-        """Write out what is pending, because the next statement may branch or assign."""
-        if not self._pending:
-            return
-        if not self.started:
-            self._start()
-        self._writer.emit(indent, f"{self.parts}.append(f{_quoted(''.join(self._pending))})")
-        self._pending.clear()
-
-    def finish(self, indent: str = "") -> None:
-        """Bind the whole text to the result's name."""
-        if not self.started:
-            self._writer.emit(indent, f"{self._result} = f{_quoted(''.join(self._pending))}")
-            return
-        self.pause(indent)
-        self._writer.emit(indent, f"{self._result} = ''.join({self.parts})")
-
-    def _start(self) -> None:
-        self.started = True
-        self._writer.lines.insert(0, f"{self.parts} = []")
-
-
-def _literal(text: str) -> str:
-    return text.replace("{", "{{").replace("}", "}}")
-
-
-def _quoted(text: str) -> str:
-    """Return a Python literal for f-string text; names in braces survive, everything else is escaped."""
-    return '"' + re.sub(r"[^ !#-\[\]-~]", _escape, text) + '"'
-
-
-def _escape(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+    def first(self, line: str) -> None:
+        """Write a line before all others."""
+        self.lines.insert(0, line)

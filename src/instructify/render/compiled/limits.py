@@ -7,6 +7,7 @@ the reference: few templates that mean well use them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from jinja2 import nodes
@@ -15,9 +16,9 @@ from instructify.render.compiled.trees import CannotCompile, is_constant
 from instructify.render.rewrite import CUT
 
 FILTERS = frozenset(
-    "abs capitalize choice count d default first fit float int join josa last length list lower map max min "
-    "most_frequent nfc options random reject rejectattr replace reverse round select selectattr sort string "
-    "title trim truncate unique upper wordcount".split()
+    "abs capitalize choice count d default first fit float format int join josa last length list lower map "
+    "max min most_frequent nfc options random reject rejectattr replace reverse round select selectattr sort "
+    "string title trim truncate unique upper wordcount".split()
 )
 CONSTANT_ARGUMENTS = frozenset("int float round trim truncate".split())
 MAPPED = frozenset(
@@ -34,6 +35,7 @@ METHODS = frozenset(
 CONSTANT_METHODS = frozenset("lstrip partition rstrip split strip".split())
 MAX_CONSTANT = 100
 """Most characters or greatest size of a constant argument."""
+_PLAIN_FORMAT = re.compile(r"([^%]|%%|%[0 +-]?\d{0,2}(\.\d{1,2})?[dfs])*", re.DOTALL)
 
 
 def check_limits(tree: nodes.Node) -> None:
@@ -51,6 +53,10 @@ def _check_filter(node: nodes.Filter) -> None:
     if node.name == "map" and node.args:
         first = node.args[0]
         small = isinstance(first, nodes.Const) and first.value in MAPPED and _are_small(given[1:], 3)
+    if node.name == "format":
+        text = node.node.value if isinstance(node.node, nodes.Const) else None
+        small = isinstance(text, str) and len(text) <= MAX_CONSTANT and not node.kwargs
+        small = small and _PLAIN_FORMAT.fullmatch(str(text)) is not None
     if node.name not in FILTERS | {CUT} or not small:
         raise CannotCompile(f"the filter {node.name} used so", node.lineno)
 
@@ -62,6 +68,7 @@ def _check_call(node: nodes.Call) -> None:
     if not isinstance(called, nodes.Getattr):
         return
     small = called.attr not in CONSTANT_METHODS or _are_small(node.args, 3)
+    small = small or (called.attr == "split" and len(node.args) == 1)
     if called.attr == "join":
         small = _are_small([called.node], 1)
     if called.attr not in METHODS or node.kwargs or not small:

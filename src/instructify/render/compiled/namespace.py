@@ -10,14 +10,15 @@ from jinja2 import Undefined
 from jinja2 import filters as jinja_filters
 from jinja2.runtime import Context
 from jinja2.tests import TESTS
-from jinja2.utils import _PassArg
+from jinja2.utils import Namespace
 
 from instructify.compose.marks import FIT_CLOSE, FIT_OPEN
 from instructify.errors import RowError
 from instructify.render import filters
+from instructify.render.compiled import fast
+from instructify.render.compiled.fast import plain
 from instructify.render.compiled.runtime import (
     DICT_ATTRIBUTES,
-    MAX_GROWN,
     Slow,
     State,
     add,
@@ -49,40 +50,17 @@ class _Free(Meter):
         """Ask for nothing."""
 
 
-def _join(value: Any, separator: Any = "", attribute: Any = None, *, fallback: Callable[..., Any]) -> Any:
-    if attribute is not None or separator.__class__ is not str:
-        raise Slow
-    items = value if value.__class__ is list else list(value)
-    if len(separator) * len(items) > MAX_GROWN:
-        raise Slow
-    for item in items:
-        if item.__class__ is not str:
-            check_printable(item)
-    return separator.join(map(str, items))
+def _printing(function: Callable[..., Any], of_text: Callable[[str], Any] | None) -> Callable[..., Any]:
+    """Return a filter that prints what it is given, for values that have a text of their own.
 
-
-def _replace(value: Any, old: Any, new: Any, count: Any = None, *, fallback: Callable[..., Any]) -> Any:
-    if count is None and value.__class__ is old.__class__ is new.__class__ is str:
-        if (value.count(old) if old else len(value) + 1) * len(new) > MAX_GROWN:
-            raise Slow
-        return value.replace(old, new)
-    raise Slow
-
-
-def _truncate(value: Any, length: Any = 255, *rest: Any, fallback: Callable[..., Any], **named: Any) -> Any:
-    fits = value.__class__ is str and length.__class__ is int and max(3, len(value)) <= length
-    if fits and not rest and not named:
-        return value
-    check_printable(value)
-    return fallback(value, length, *rest, **named)
-
-
-def _printing(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a filter that prints what it is given, for values that have a text of their own."""
+    `of_text` is what the filter does to a text without arguments.
+    """
 
     def printing(value: Any, *args: Any) -> Any:
         if value.__class__ is not str:
             check_printable(value)
+        elif of_text is not None and not args:
+            return of_text(value)
         return function(value, *args)
 
     return printing
@@ -110,8 +88,14 @@ def _choice(values: Any) -> Any:
     raise Slow  # a draw through another filter: its number is the reference's affair
 
 
-PRINTING = ("capitalize", "lower", "title", "trim", "upper", "wordcount")
-FAST: Mapping[str, Callable[..., Any]] = {"join": _join, "replace": _replace, "truncate": _truncate}
+PRINTING: Mapping[str, Callable[[str], Any] | None] = {
+    "capitalize": str.capitalize,
+    "lower": str.lower,
+    "title": None,
+    "trim": str.strip,
+    "upper": str.upper,
+    "wordcount": None,
+}
 
 
 @lru_cache(maxsize=2)
@@ -134,19 +118,26 @@ def namespace_for(dialect: Dialect) -> Mapping[str, Any]:
     """Return the names that a generated function of this dialect may use."""
     env = plain_sandbox(dialect)
     context = Context(env, env.globals, None, {})
-    names: dict[str, Any] = {f"filter_{name}": _plain(env, context, f) for name, f in env.filters.items()}
-    for name in PRINTING:
-        names[f"filter_{name}"] = _printing(names[f"filter_{name}"])
-    names["filter_round"] = _checked(filters.CHECKS["round"], names["filter_round"])
-    for name, fast in FAST.items():
-        names[f"filter_{name}"] = partial(fast, fallback=names[f"filter_{name}"])
-    names |= {f"test_{name}": _plain(env, context, function) for name, function in TESTS.items()}
+    slow = {name: plain(env, context, function) for name, function in env.filters.items()}
+    names: dict[str, Any] = {f"filter_{name}": function for name, function in slow.items()}
+    for name, of_text in PRINTING.items():
+        names[f"filter_{name}"] = _printing(slow[name], of_text)
+    names["filter_round"] = _checked(filters.CHECKS["round"], slow["round"])
+    quick = {"join": fast.join, "replace": fast.replace, "format": fast.format_numbers, "list": list}
+    quick |= {
+        "truncate": partial(fast.truncate, slow["truncate"]),
+        "first": partial(fast.first, slow["first"]),
+    }
+    quick |= fast.sequence_filters(env, context, slow)
+    names |= {f"filter_{name}": function for name, function in quick.items()}
+    names |= {f"test_{name}": plain(env, context, function) for name, function in TESTS.items()}
     names |= {f"global_{name}": value for name, value in env.globals.items()}
     own = (text, grown, changed, owner, add, sub, mul, mod, pick, draw, set_attribute, split_choices, listed)
     names |= {function.__name__: function for function in own}
     names |= {
         name: partial(f, env) for name, f in (("attribute", _attribute), ("item", _item), ("index", _index))
     }
+    names["replace_text"] = fast.replace_text
     names |= {"Slow": Slow, "Choices": Choices, "global_range": small_range}
     names |= {"NO_ITEM": env.undefined("there is no such item"), "NO_ELSE": env.undefined("no else")}
     return names
@@ -160,20 +151,14 @@ def _checked(check: Callable[..., None], function: Callable[..., Any]) -> Callab
     return checked
 
 
-def _plain(env: Sandbox, context: Context, function: Any) -> Callable[..., Any]:
-    passed = _PassArg.from_obj(function)
-    if passed is _PassArg.context:
-        return partial(function, context)
-    if passed is _PassArg.environment:
-        return partial(function, env)
-    if passed is _PassArg.eval_context:
-        return partial(function, context.eval_ctx)
-    return function  # type: ignore[no-any-return]
-
-
 def _attribute(env: Sandbox, value: Any, name: str) -> Any:
-    if value.__class__ is dict and name not in DICT_ATTRIBUTES and name in value:
+    kind = value.__class__
+    if kind is dict and name not in DICT_ATTRIBUTES and name in value:
         return value[name]
+    if kind is Namespace and name[:1] != "_":
+        held = object.__getattribute__(value, "_Namespace__attrs")
+        if name in held:
+            return _data(held[name])
     return _data(env.getattr(value, name))
 
 
@@ -191,7 +176,10 @@ def _data(value: Any) -> Any:
 
 
 def _index(env: Sandbox, state: State, container: Any, key: Any) -> Any:
-    if container.__class__ is Choices and (key is None or (isinstance(key, int) and key < 0)):
+    kind = container.__class__
+    if (kind is list or kind is Choices) and key.__class__ is int and 0 <= key < len(container):
+        return container[key]
+    if kind is Choices and (key is None or (isinstance(key, int) and key < 0)):
         state.flagged = state.unlabelled = True
         if env.strict:
             raise Slow

@@ -9,7 +9,7 @@ from jinja2 import nodes
 
 from instructify.render import rewrite
 from instructify.render.compiled.limits import check_limits
-from instructify.render.compiled.trees import CannotCompile, Step, mutates, paths
+from instructify.render.compiled.trees import CannotCompile, Step, constant_text, mutates, paths
 from instructify.render.reference import PIPES, TRUNCATION
 from instructify.render.sandbox import Sandbox
 
@@ -22,7 +22,8 @@ class Prepared:
     """A template's steps and what is known of them before any row is seen.
 
     `constant` are the answer choices where no row changes them; `varying` tells that rows have their own.
-    `size` is the number of nodes in all trees, `mutates` that a row's values may be changed in place.
+    `size` is the number of nodes in all trees, `text` that of characters in constants, `mutates` that a row's
+    values may be changed in place.
     """
 
     strict: bool
@@ -32,6 +33,7 @@ class Prepared:
     has_rationale: bool
     mutates: bool
     size: int
+    text: int
     paths: frozenset[tuple[str, ...]]
 
 
@@ -58,6 +60,7 @@ def prepare(template: Template, env: Sandbox) -> Prepared:
         has_rationale=template.rationale is not None,
         mutates=changes or any(mutates(step.tree) for step in steps),
         size=sum(1 for step in steps for _ in step.tree.find_all(nodes.Node)),
+        text=sum(constant_text(step.tree) for step in steps) + sum(len(text) + 16 for text in constant or ()),
         paths=frozenset(path for step in steps for path in paths(step.tree)),
     )
 

@@ -20,13 +20,13 @@ from instructify.render.compiled.rows import Path, Rows
 from instructify.render.compiled.runtime import State
 from instructify.render.compiled.trees import CannotCompile
 from instructify.render.meter import WORK_LIMIT, Choices
-from instructify.render.reference import PROTECTOR, Rendered
+from instructify.render.reference import PIPES, PROTECTOR, Rendered
 from instructify.render.sandbox import GLOBALS, Sandbox
 
 STRICT_FINISH = ("add_0(prompt.strip())", "add_1(target.strip())")
 PROMPTSOURCE_FINISH = (
-    f"if {PROTECTOR!r} in body: raise Slow",
-    "parts = body.split('|||')",
+    f"parts = body.split({PIPES!r})",
+    f"if {PROTECTOR!r} in body: parts = [part.replace({PROTECTOR!r}, {PIPES!r}) for part in parts]",
     "if len(parts) == 2:",
     "    add_0(parts[0].strip())",
     "    add_1(parts[1].strip())",
@@ -93,10 +93,9 @@ class PythonTemplate:
         odd: dict[int, list[str]] = {}
         columns = [rows.values(path, prepared.mutates) for path in generated.columns]
         draws = [(key.draws(rows.numbers, n) >> np.uint64(32)).tolist() for n in range(generated.draws)]
-        size = int(rows.sizes.max()) if len(rows) else 0
+        sizes = rows.sizes.tolist()
         function(
-            zip(range(len(rows)), *columns, *draws, strict=True),
-            size,
+            zip(range(len(rows)), sizes, *columns, *draws, strict=True),
             state,
             self._give_up(listed),
             listed.inputs.append,
@@ -107,7 +106,7 @@ class PythonTemplate:
         )
         self._label(listed)
         self._doubt(listed, state, odd)
-        self._doubt_costly(listed, size)
+        self._doubt_costly(listed, sizes)
         return listed
 
     def _give_up(self, listed: Listed) -> Any:
@@ -154,14 +153,15 @@ class PythonTemplate:
                 row in none_rows,
             )
 
-    def _doubt_costly(self, listed: Listed, size: int) -> None:
+    def _doubt_costly(self, listed: Listed, sizes: list[int]) -> None:
         """Hand rows to the reference that might spend its budget there."""
         longest = max(map(len, listed.inputs), default=0) + max(map(len, listed.targets), default=0)
-        nodes = self._prepared.size
-        if nodes * (40 + ((size + longest) >> 3)) <= WORK_LIMIT:
+        nodes, text = self._prepared.size, self._prepared.text
+        if nodes * (40 + ((max(sizes, default=0) + longest + text) >> 3)) <= WORK_LIMIT:
             return
-        for row, (prompt, target) in enumerate(zip(listed.inputs, listed.targets, strict=True)):
-            if nodes * (40 + ((size + len(prompt) + len(target)) >> 3)) > WORK_LIMIT:
+        printed = zip(sizes, listed.inputs, listed.targets, strict=True)
+        for row, (size, prompt, target) in enumerate(printed):
+            if nodes * (40 + ((size + len(prompt) + len(target) + text) >> 3)) > WORK_LIMIT:
                 listed.doubtful[row] = None
 
     def _function(self, rows: Rows) -> tuple[Any, Generated]:
@@ -195,7 +195,7 @@ class PythonTemplate:
         finish = list(STRICT_FINISH if prepared.strict else PROMPTSOURCE_FINISH)
         finish += ["add_choices(answer_choices)"] if prepared.varying else []
         finish += ["add_rationale(rationale.strip())"] if prepared.has_rationale else []
-        return generate(prepared.steps, finish, shape, frozenset({"answer_choices"}))
+        return generate(prepared.steps, finish, shape, frozenset({"answer_choices"}), prepared.text)
 
     def _bound(self, generated: Generated) -> dict[str, Any]:
         return {

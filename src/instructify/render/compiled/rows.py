@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from instructify.keys import I64
-from instructify.render.reference import PIPES
+from instructify.render.reference import PIPES, PROTECTOR
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Path = tuple[str, ...]
+I32 = np.ndarray[Any, np.dtype[np.int32]]
 BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
 
 
@@ -27,6 +28,7 @@ class Rows:
         self._arrays: dict[Path, pa.Array | None] = {}
         self._lists: dict[Path, list[Any]] = {}
         self._held: dict[str, bool] = {}
+        self._protected: Rows | None = None
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -74,25 +76,30 @@ class Rows:
                 total += row_sizes(array)
         return total
 
-    @cached_property
-    def with_bars(self) -> BoolArray:
-        """Whether a top-level string of the row holds |||."""
-        arrays = ((name, self.array((name,))) for name in self.table.column_names)
-        return self._rows_with(
-            PIPES, [name for name, array in arrays if array is not None and is_string(array.type)]
-        )
+    def protected(self) -> Rows:
+        """Return the rows as promptsource's templates see them: without ||| in any top-level string."""
+        import pyarrow.compute as pc
+
+        if self._protected is not None:
+            return self._protected
+        table = self.table
+        for place, name in enumerate(table.column_names):
+            array = self.array((name,))
+            if array is not None and is_string(array.type) and self._has_bar(name):
+                table = table.set_column(place, name, pc.replace_substring(array, PIPES, PROTECTOR))
+        if table is self.table:
+            return self
+        self._protected = Rows(table, self.numbers)
+        return self._protected
 
     @cached_property
     def with_bar(self) -> BoolArray:
         """Whether any string of the row, at any depth, holds a single |."""
-        return self._rows_with("|", self.table.column_names)
-
-    def _rows_with(self, text: str, names: list[str]) -> BoolArray:
         found = np.zeros(len(self), bool)
-        for name in names:
+        for name in self.table.column_names:
             array = self.array((name,))
             if array is not None and self._has_bar(name):
-                found |= rows_that_hold(array, text)
+                found |= rows_that_hold(array, "|")
         return found
 
     def _has_bar(self, name: str) -> bool:
@@ -158,18 +165,30 @@ def is_string(kind: pa.DataType) -> bool:
 
 
 def holds(array: pa.Array, text: str) -> bool:
-    """Tell whether strings of an array may hold a text; a slice may answer for rows outside it."""
+    """Tell whether strings of an array may hold a text."""
     import pyarrow.types as kinds
 
     kind = array.type
     if is_string(kind):
-        buffer = array.buffers()[2]
-        return buffer is not None and _contains(buffer, text.encode())
+        if not len(array):
+            return False
+        buffer, offsets = array.buffers()[2], string_offsets(array)
+        start, end = int(offsets[0]), int(offsets[-1])
+        return end > start and _contains(buffer.slice(start, end - start), text.encode())
     if kinds.is_struct(kind):
-        return any(holds(array.field(place), text) for place in range(kind.num_fields))
+        return any(holds(field, text) for field in array.flatten())
     if kinds.is_list(kind) or kinds.is_large_list(kind):
-        return holds(array.values, text)
+        return holds(array.flatten(), text)
     return bool(kinds.is_nested(kind) or kinds.is_dictionary(kind))
+
+
+def string_offsets(array: pa.Array) -> I32 | I64:
+    """Return where each string of an array begins in its buffer, and where the last ends."""
+    import pyarrow.types as kinds
+
+    kind: Any = np.int64 if kinds.is_large_string(array.type) else np.int32
+    offsets: I32 | I64 = np.frombuffer(array.buffers()[1], kind)
+    return offsets[array.offset : array.offset + len(array) + 1]
 
 
 def _contains(buffer: pa.Buffer, text: bytes) -> bool:
@@ -202,6 +221,15 @@ def rows_that_hold(array: pa.Array, text: str) -> BoolArray:
     return np.array([text in repr(value) for value in array.to_pylist()], bool)
 
 
+def _running_sizes(array: pa.Array) -> I64:
+    """Return the sizes of the first 0, 1, 2, ... values together, for strings at least that size."""
+    if is_string(array.type) and len(array):
+        offsets: I64 = string_offsets(array).astype(np.int64)
+        running: I64 = offsets - offsets[0] + 16 * np.arange(len(array) + 1)
+        return running
+    return np.concatenate([[0], np.cumsum(row_sizes(array))])
+
+
 def row_sizes(array: pa.Array) -> I64:
     """Return the size of each value: text in bytes, and 16 for every value and list element."""
     import pyarrow.compute as pc
@@ -213,8 +241,9 @@ def row_sizes(array: pa.Array) -> I64:
         return lengths.astype(np.int64) + 16
     if kinds.is_list(kind) or kinds.is_large_list(kind):
         lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
-        inner: I64 = np.concatenate([[0], np.cumsum(row_sizes(array.flatten()))])
-        ends: I64 = np.cumsum(lengths.astype(np.int64))
+        lengths = lengths.astype(np.int64)
+        ends: I64 = np.cumsum(lengths)
+        inner = _running_sizes(array.flatten())
         sizes: I64 = inner[ends] - inner[ends - lengths] + 16
         return sizes
     if kinds.is_struct(kind):

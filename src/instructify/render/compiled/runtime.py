@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from jinja2.utils import Namespace
 
 from instructify.keys import Key
 from instructify.render.meter import _PRINTABLE, MAX_BITS, NESTING, SMALL_BITS, TUPLE, Choices
-from instructify.render.reference import PROTECTOR
+from instructify.render.reference import PIPES, PROTECTOR
 
 MAX_GROWN = 200_000
+_ATOMS = frozenset({int, float, bool, type(None)})
 MAX_RANGE = 1_000
 DICT_ATTRIBUTES = frozenset(dir(dict))
-OWNERS = (str, list, dict, tuple)
+OWNERS = (str, list, dict, tuple, Choices)
+VECTOR_DRAWS = 8
+"""So many draws are made for all rows at once, where they are made under conditions; later ones singly."""
 
 
 class Slow(Exception):  # noqa: N818  (a signal: the reference takes this row)
@@ -29,6 +33,7 @@ class State:
 
     __slots__ = (
         "drawn",
+        "draws",
         "flagged",
         "grown",
         "key",
@@ -45,6 +50,7 @@ class State:
         self.numbers = numbers
         self.drawn = self.grown = 0
         self.flagged = self.unlabelled = False
+        self.draws: list[list[int]] = []
         self.none_rows: list[int] = []
         self.unlabelled_rows: list[int] = []
 
@@ -87,26 +93,42 @@ def check_printable(value: Any) -> None:
 
 def grown(state: State, value: Any) -> Any:
     """Count the size of a value the row has made, as printing or comparing it would cost."""
-    if isinstance(value, str):
+    if value.__class__ is str:
+        state.grown += len(value)
+    elif value.__class__ is list:
+        try:
+            state.grown += 1 + len(value) + (len("".join(value)) >> 4)
+        except TypeError:
+            _grow_nested(state, value)
+    elif isinstance(value, str):
         state.grown += len(value)
     elif isinstance(value, int):
         if value.bit_length() > SMALL_BITS:
             raise Slow
     elif isinstance(value, NESTING):
-        stack: list[Any] = [value]
-        while stack and state.grown <= MAX_GROWN:
-            top = stack.pop()
-            state.grown += 1 + len(top) + (TUPLE << 3 if isinstance(top, tuple) else 0)
-            for item in [*top.keys(), *top.values()] if isinstance(top, dict) else top:
-                if isinstance(item, str):
-                    state.grown += len(item) >> 4
-                elif isinstance(item, NESTING):
-                    stack.append(item)
-                elif not isinstance(item, _PRINTABLE):
-                    raise Slow
+        _grow_nested(state, value)
     if state.grown > MAX_GROWN:
         raise Slow
     return value
+
+
+def _grow_nested(state: State, value: Any) -> None:
+    grown = state.grown
+    stack: list[Any] = [value]
+    while stack and grown <= MAX_GROWN:
+        top = stack.pop()
+        grown += 1 + len(top) + (TUPLE << 3 if isinstance(top, tuple) else 0)
+        for item in (*top, *top.values()) if isinstance(top, dict) else top:
+            kind = item.__class__
+            if kind is str:
+                grown += len(item) >> 4
+            elif kind in _ATOMS:
+                continue
+            elif isinstance(item, NESTING):
+                stack.append(item)
+            elif not isinstance(item, _PRINTABLE):
+                raise Slow
+    state.grown = grown
 
 
 def changed(state: State, target: Any, name: str, *args: Any) -> Any:
@@ -191,7 +213,11 @@ def draw(state: State, row: int, values: Any) -> Any:
         raise Slow
     number = state.drawn
     state.drawn += 1
-    return values[state.key.below(size, int(state.numbers[row]), number)]
+    if number >= VECTOR_DRAWS:
+        return values[state.key.below(size, int(state.numbers[row]), number)]
+    if number == len(state.draws):
+        state.draws.append((state.key.draws(state.numbers, number) >> np.uint64(32)).tolist())
+    return values[(state.draws[number][row] * size) >> 32]
 
 
 def set_attribute(namespace: Any, name: str, value: Any) -> None:
@@ -203,9 +229,8 @@ def set_attribute(namespace: Any, name: str, value: Any) -> None:
 
 def split_choices(text: str) -> Choices:
     """Return the answer choices of a text that separates them by |||."""
-    if PROTECTOR in text:
-        raise Slow
-    return Choices([part.strip() for part in text.split("|||")])
+    parts = [part.strip() for part in text.split(PIPES)]
+    return Choices([part.replace(PROTECTOR, PIPES) for part in parts] if PROTECTOR in text else parts)
 
 
 def listed(values: Any) -> Choices:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,13 +98,81 @@ def assigned(body: Sequence[nodes.Node]) -> set[str]:
     return found
 
 
+def attributes(body: Sequence[nodes.Node], name: str) -> list[str] | None:
+    """Return the attributes that statements read or set of a name; None if they use it in any other way."""
+    uses = [use for node in body for use in node.find_all(nodes.Name) if use.name == name]
+    read = [
+        use.attr
+        for node in body
+        for use in node.find_all(nodes.Getattr)
+        if isinstance(use.node, nodes.Name) and use.node.name == name
+    ]
+    written = [ref.attr for node in body for ref in node.find_all(nodes.NSRef) if ref.name == name]
+    return read + written if len(read) == len(uses) else None
+
+
 def loop_attributes(node: nodes.For) -> set[str]:
-    """Return the attributes of `loop` that a loop uses."""
+    """Return the attributes of `loop` that a loop uses, also by another name that its body gives it."""
+    names = {"loop", *(alias.target.name for alias in _aliases(node))}
     return {
         use.attr
         for use in node.find_all(nodes.Getattr)
-        if isinstance(use.node, nodes.Name) and use.node.name == "loop"
+        if isinstance(use.node, nodes.Name) and use.node.name in names
     }
+
+
+def _aliases(loop: nodes.For) -> list[Any]:
+    return [
+        node
+        for node in loop.body
+        if isinstance(node, nodes.Assign)
+        and isinstance(node.target, nodes.Name)
+        and isinstance(node.node, nodes.Name)
+        and node.node.name == "loop"
+    ]
+
+
+def loop_names(tree: nodes.Node, known: Container[str]) -> list[nodes.Node]:
+    """Return the assignments that give `loop` another name, if known attributes are all they read of it."""
+    found: list[nodes.Node] = []
+    for loop in tree.find_all(nodes.For):
+        for alias in _aliases(loop):
+            name = alias.target.name
+            later = attributes(loop.body[loop.body.index(alias) + 1 :], name)
+            every = sum(1 for use in tree.find_all(nodes.Name) if use.name == name)
+            if later is not None and len(later) + 1 == every and all(attr in known for attr in later):
+                found.append(alias)
+    return found
+
+
+def plain_namespaces(tree: nodes.Node) -> dict[str, list[str]]:
+    """Return the namespaces whose attributes may as well be variables: name -> attributes.
+
+    Such a one is made once, outside any block, before all use of its name, and nothing else is done with it
+    than to read and set attributes that it was made with.
+    """
+    if not isinstance(tree, nodes.Template) or "namespace" in stored(tree):
+        return {}
+    found: dict[str, list[str]] = {}
+    for place, node in enumerate(tree.body):
+        if not isinstance(node, nodes.Assign) or not isinstance(node.target, nodes.Name):
+            continue
+        call, name = node.node, node.target.name
+        if not isinstance(call, nodes.Call) or not isinstance(call.node, nodes.Name):
+            continue
+        if call.node.name != "namespace" or call.args or call.dyn_args or call.dyn_kwargs:
+            continue
+        made = [pair.key for pair in call.kwargs]
+        later = attributes(tree.body[place + 1 :], name)
+        fresh = attributes([*tree.body[:place], call], name) == []
+        if fresh and later is not None and {*later} <= {*made} and not any(key[0] == "_" for key in made):
+            found[name] = made
+    return found
+
+
+def constant_text(tree: nodes.Node) -> int:
+    """Return the number of characters in a tree's constants."""
+    return sum(len(node.value) for node in tree.find_all(nodes.Const) if isinstance(node.value, str))
 
 
 def has_tuples(tree: nodes.Node) -> bool:

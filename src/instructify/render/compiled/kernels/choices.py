@@ -17,10 +17,10 @@ from instructify.render.compiled.kernels.values import (
     Lists,
     NotVector,
     Value,
-    joined,
     list_lengths,
     plain_string,
     refuse,
+    stripped_value,
     trimmed,
     trimmed_value,
 )
@@ -28,6 +28,10 @@ from instructify.render.reference import PIPES
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+NONE, SEVERAL = -1, -2
+"""Labels of targets that are none of the choices, or more than one."""
 
 
 def split_choices(batch: Batch, tree: nodes.Node) -> Lists:
@@ -45,8 +49,7 @@ def split_choices(batch: Batch, tree: nodes.Node) -> Lists:
     if any(is_bars([node]) for node in tree.find_all(nodes.Const)):
         raise NotVector("bars that an expression prints")
     parts = parts_of(batch, body)
-    columns = [trimmed_value(part[0] if len(part) == 1 else Column(joined(batch, part))) for part in parts]
-    return Lists(places=tuple(columns))
+    return Lists(places=tuple(stripped_value(batch, part) for part in parts))
 
 
 def is_bars(args: Sequence[nodes.Node]) -> bool:
@@ -90,22 +93,22 @@ def list_array(lists: Lists, count: int) -> pa.Array:
 
 
 def label_in(targets: pa.Array, choices: tuple[str, ...]) -> I64:
-    """Return the place of each target among constant choices; -1 where it is none of them, or several."""
+    """Return the place of each target among constant choices, or NONE or SEVERAL."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     found = pc.index_in(targets, pa.array(choices, pa.string()))
-    labels: I64 = pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    labels: I64 = pc.fill_null(found, NONE).to_numpy(zero_copy_only=False).astype(np.int64)
     several = [place for place, choice in enumerate(choices) if choices.count(choice) > 1]
-    return np.where(np.isin(labels, several), -1, labels) if several else labels
+    return np.where(np.isin(labels, several), SEVERAL, labels) if several else labels
 
 
 def label_among(targets: pa.Array, choices: Lists) -> I64:
-    """Return the place of each row's target among its own choices; -1 where it is none, or several."""
+    """Return the place of each row's target among its own choices, or NONE or SEVERAL."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    labels = np.full(len(targets), -1, np.int64)
+    labels = np.full(len(targets), NONE, np.int64)
     counts = np.zeros(len(targets), np.int64)
     if choices.array is None:
         for place, column in enumerate(choices.places):
@@ -121,7 +124,7 @@ def label_among(targets: pa.Array, choices: Lists) -> I64:
         starts = np.cumsum(sizes) - sizes
         labels[owners[places]] = places - starts[owners[places]]
         np.add.at(counts, owners[places], 1)
-    return np.where(counts == 1, labels, -1)
+    return np.where(counts > 1, SEVERAL, labels)
 
 
 def listed_choices(batch: Batch, tree: nodes.Node) -> Lists:

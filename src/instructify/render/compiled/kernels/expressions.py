@@ -5,33 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 from jinja2 import nodes
 
-from instructify.compose.marks import FIT_CLOSE, FIT_OPEN, OPTIONS
-from instructify.keys import I64
+from instructify.compose.marks import OPTIONS
+from instructify.render.compiled.kernels.calls import called, filtered
+from instructify.render.compiled.kernels.elements import element, sliced, turn
 from instructify.render.compiled.kernels.values import (
     Batch,
     Column,
     Lists,
+    NotThisBatch,
     NotVector,
     Turns,
     Value,
+    bounded,
     choose,
-    from_numpy,
     is_text,
     joined,
-    lengths,
     lifted,
-    list_lengths,
     printed,
     refuse,
-    trimmed,
-    trimmed_value,
     truth,
 )
 from instructify.render.compiled.rows import BoolArray, is_string
-from instructify.render.compiled.trees import DRAWS, path_of
+from instructify.render.compiled.trees import is_constant, path_of
 
 
 def expression(batch: Batch, node: nodes.Node) -> Value:
@@ -51,20 +48,22 @@ def _leaf(batch: Batch, path: tuple[str, ...]) -> Value:
 
     array = batch.rows.array(path)
     if array is None:
-        raise NotVector(f"no column {'.'.join(path)}")
+        raise NotThisBatch(f"no column {'.'.join(path)}")  # or it is in a struct that has nulls
     kind = array.type
     if array.null_count:
         batch.harden(array.is_null().to_numpy(zero_copy_only=False))
-        if not (is_string(kind) or kinds.is_integer(kind)):
-            raise NotVector("nulls in a nested column")
-        array = pc.fill_null(array, "" if is_string(kind) else 0)
+        if not (is_string(kind) or kinds.is_integer(kind) or kinds.is_boolean(kind)):
+            raise NotThisBatch("nulls in a nested column")
+        array = pc.fill_null(array, "" if is_string(kind) else False if kinds.is_boolean(kind) else 0)
     if is_string(kind):
         return Column(array)
+    if kinds.is_boolean(kind):
+        return array.to_numpy(zero_copy_only=False)
     if kinds.is_integer(kind) and not kinds.is_uint64(kind):
         return Column(array)
     if (kinds.is_list(kind) or kinds.is_large_list(kind)) and is_string(kind.value_type):
         if array.flatten().null_count:
-            raise NotVector("nulls in a list")
+            raise NotThisBatch("nulls in a list")
         return Lists(array)
     raise NotVector(f"a column of type {kind}")
 
@@ -95,128 +94,29 @@ def _list(batch: Batch, node: nodes.List) -> Value:
 
 def _dict(batch: Batch, node: nodes.Dict) -> Value:
     pairs = [(expression(batch, pair.key), expression(batch, pair.value)) for pair in node.items]
-    if all(isinstance(key, str) and isinstance(value, int) for key, value in pairs):
-        return dict(pairs)
+    table = dict(pairs) if all(isinstance(key, (str, int)) for key, _ in pairs) else {}
+    kinds = {*map(type, table.values())}
+    if kinds in ({str}, {int}) and len({isinstance(key, str) for key in table}) == 1:
+        return table
     raise NotVector("a dict")
 
 
 def _item(batch: Batch, node: nodes.Getitem | nodes.Getattr) -> Value:
     container = expression(batch, node.node)
-    key = node.attr if isinstance(node, nodes.Getattr) else None
-    if isinstance(container, Turns):
-        return _turn(container, key)
-    if isinstance(node, nodes.Getitem):
-        if isinstance(node.arg, nodes.Slice):
-            raise NotVector("a slice")
-        key = expression(batch, node.arg)
-    if isinstance(container, dict) and isinstance(key, Column) and is_string(key.array.type):
-        return _mapped(batch, container, key)
-    if isinstance(key, int) and key >= 0:
-        return _element(batch, container, key)
-    if isinstance(key, Column) and not is_string(key.array.type):
-        return computed_element(batch, container, key.array.to_numpy(zero_copy_only=False).astype(np.int64))
-    raise NotVector("an index")
-
-
-def _turn(turns: Turns, name: str | None) -> Value:
-    if name == "index":
-        return Column(from_numpy(turns.numbers + 1))
-    if name == "index0":
-        return Column(from_numpy(turns.numbers))
-    if name == "first":
-        return turns.numbers == 0
-    raise NotVector(f"loop.{name}")
-
-
-def _mapped(batch: Batch, table: Mapping[str, int], key: Column) -> Column:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    codes = pc.index_in(key.array, pa.array(list(table), key.array.type))
-    batch.harden(codes.is_null().to_numpy(zero_copy_only=False))
-    values = pa.array(list(table.values()), pa.int64())
-    return Column(values.take(pc.fill_null(codes, 0)))
-
-
-def _element(batch: Batch, container: Value, place: int) -> Value:
-    """Return the element at a constant place."""
-    import pyarrow.compute as pc
-
-    if isinstance(container, list) and place < len(container):
-        return container[place]
-    if isinstance(container, Lists) and container.array is None and place < len(container.places):
-        return container.places[place]
-    if isinstance(container, Lists) and container.array is not None and container.owners is None:
-        short = list_lengths(container.array) <= place
-        if not short.any():
-            return Column(pc.list_element(container.array, place))
-        batch.harden(short)
-        return _picked(container, np.where(short, -1, place))
-    raise NotVector("an element")
-
-
-def computed_element(batch: Batch, container: Value, places: I64) -> Value:
-    """Return the element at a computed place; rows where there is none are hard."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if isinstance(container, Lists) and container.array is not None:
-        lengths = list_lengths(container.array)
-        outside = (places < 0) | (
-            places >= (lengths if container.owners is None else lengths[container.owners])
-        )
-        batch.harden(outside)
-        return _picked(container, np.where(outside, -1, places))
-    items = container if isinstance(container, list) else _places(container)
-    outside = (places < 0) | (places >= len(items))
-    batch.harden(outside)
-    inside = np.where(outside, 0, places)
-    if all(isinstance(item, str) for item in items):
-        return Column(pa.array(items).take(pa.array(inside)))
-    # choose reads past the end where string and large_string columns are mixed (PyArrow 26)
-    columns = [
-        item.array.cast(pa.large_string()) if isinstance(item, Column) else pa.scalar(item, pa.large_string())
-        for item in items
-    ]
-    return Column(pc.choose(pa.array(inside), *columns))
-
-
-def _places(container: Value) -> tuple[Any, ...]:
-    if isinstance(container, Lists) and container.places:
-        return container.places
-    raise NotVector("an index into something else")
-
-
-def _picked(lists: Lists, places: I64) -> Column:
-    """Return one element of each list; an empty string where the place is -1."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    assert lists.array is not None  # noqa: S101  (the callers asked)
-    lengths = list_lengths(lists.array)
-    starts = np.cumsum(lengths) - lengths
-    if lists.owners is not None:
-        starts = starts[lists.owners]
-    picked = lists.array.flatten().take(pa.array(starts + places, mask=places < 0))
-    return Column(pc.fill_null(picked, "") if picked.null_count else picked)
+    if isinstance(node, nodes.Getattr):
+        return turn(container, node.attr) if isinstance(container, Turns) else refuse("an attribute")
+    if isinstance(node.arg, nodes.Slice):
+        bounds = (node.arg.start, node.arg.stop, node.arg.step)
+        given = [None if bound is None else expression(batch, bound) for bound in bounds]
+        return sliced(container, given)
+    return element(batch, container, expression(batch, node.arg), is_constant(node.arg))
 
 
 def _call(batch: Batch, node: nodes.Call) -> Value:
-    """Return what a string method gives: replace and strip with constant arguments."""
-    import pyarrow.compute as pc
-
-    called = node.node
-    if not isinstance(called, nodes.Getattr) or node.kwargs or node.dyn_args is not None:
+    if not isinstance(node.node, nodes.Getattr) or node.kwargs or node.dyn_args or node.dyn_kwargs:
         raise NotVector("a call")
-    value = expression(batch, called.node)
-    args = [expression(batch, arg) for arg in node.args]
-    if not isinstance(value, Column) or not is_string(value.array.type):
-        raise NotVector("a method of something else")
-    if called.attr == "replace" and len(args) == 2 and all(isinstance(arg, str) for arg in args) and args[0]:
-        return Column(pc.replace_substring(value.array, args[0], args[1]))
-    if called.attr == "strip" and not args:
-        return Column(trimmed(value.array))
-    raise NotVector(called.attr)
+    value = expression(batch, node.node.node)
+    return called(batch, node.node.attr, value, [expression(batch, arg) for arg in node.args])
 
 
 def _filter(batch: Batch, node: nodes.Filter) -> Value:
@@ -225,64 +125,30 @@ def _filter(batch: Batch, node: nodes.Filter) -> Value:
     if node.name == "options" and not node.args and _is_the_choices(batch, node.node):
         return OPTIONS
     value = expression(batch, node.node)
-    args = [expression(batch, arg) for arg in node.args]
-    if node.name == "fit" and not args and is_text(value):
-        return Column(joined(batch, [FIT_OPEN, value, FIT_CLOSE]))
-    if node.name in DRAWS and not args:
-        return _drawn(batch, value)
-    if isinstance(value, Lists) and value.owners is not None:
-        raise NotVector("a list of the batch around a loop")
-    if node.name == "join" and len(args) <= 1 and all(isinstance(arg, str) for arg in args):
-        return _join(batch, value, args[0] if args else "")
-    if node.name == "trim" and not args and is_text(value):
-        return trimmed_value(value)
-    if node.name == "string" and not args and is_text(value):
-        return value
-    if node.name in ("length", "count") and not args and isinstance(value, Lists) and value.array is not None:
-        return Column(from_numpy(list_lengths(value.array)))
-    if node.name == "truncate" and args == [2048] and is_text(value):
-        return _short_enough(batch, value)
-    raise NotVector(node.name)
+    return filtered(batch, node.name, value, [expression(batch, arg) for arg in node.args])
 
 
 def _is_the_choices(batch: Batch, node: nodes.Node) -> bool:
     return path_of(node) == ("answer_choices",) and batch.names.get("answer_choices") is not None
 
 
-def _drawn(batch: Batch, value: Value) -> Value:
-    if not batch.draws_known:
-        raise NotVector("a draw after a draw in a branch")
-    draws = (batch.key.draws(batch.rows.numbers, batch.draws) >> np.uint64(32)).astype(np.int64)
-    batch.draws += 1
-    if isinstance(value, list) and value:
-        return computed_element(batch, value, (draws * len(value)) >> 32)
-    if isinstance(value, Lists) and value.array is not None:
-        lengths = list_lengths(value.array)
-        return computed_element(batch, value, np.where(lengths == 0, -1, (draws * lengths) >> 32))
-    raise NotVector("a draw from something else")
-
-
-def _join(batch: Batch, value: Value, separator: str) -> Value:
+def _arithmetic(batch: Batch, node: nodes.BinExpr) -> Value:
+    """Return the sum or difference of integers, of which at least one has its own value in every row."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    if isinstance(value, list):
-        return separator.join(value)
-    if isinstance(value, Lists) and value.array is not None:
-        return Column(pc.binary_join(value.array, separator))
-    if isinstance(value, Lists):
-        pieces: list[Value] = []
-        for place in value.places:
-            pieces += [separator, place]
-        return Column(joined(batch, pieces[1:]))
-    raise NotVector("join of something else")
-
-
-def _short_enough(batch: Batch, value: Value) -> Value:
-    """Return the text itself; rows where truncation would cut it are hard (bytes bound characters)."""
-    if isinstance(value, str):
-        return value if len(value) <= 2048 else refuse("a long constant")
-    batch.harden(lengths(value.array) > 2048)
-    return value
+    sides = [expression(batch, side) for side in (node.left, node.right)]
+    for side in sides:
+        if not isinstance(side, (int, Column)) or isinstance(side, bool) or is_text(side):
+            raise NotVector("arithmetic with something else")
+    if not any(isinstance(side, Column) for side in sides):
+        raise NotVector("arithmetic with constants")
+    kernel = pc.add_checked if isinstance(node, nodes.Add) else pc.subtract_checked
+    left, right = (
+        side.array.cast(pa.int64()) if isinstance(side, Column) else pa.scalar(side, pa.int64())
+        for side in sides
+    )
+    return Column(kernel(left, right))
 
 
 def _compare(batch: Batch, node: nodes.Compare) -> Value:
@@ -295,9 +161,7 @@ def _compare(batch: Batch, node: nodes.Compare) -> Value:
     if kernel is None:
         raise NotVector(node.ops[0].op)
     if not isinstance(left, Column):
-        left, right = right, left
-        if node.ops[0].op not in ("eq", "ne"):
-            raise NotVector("a comparison with a constant on its left")
+        left, right, kernel = right, left, _MIRRORED.get(kernel, kernel)
     if not isinstance(left, Column):
         raise NotVector("a comparison of constants")
     same = is_string(left.array.type) == (
@@ -310,21 +174,36 @@ def _compare(batch: Batch, node: nodes.Compare) -> Value:
     return mask
 
 
+def condition(batch: Batch, node: nodes.Node) -> BoolArray:
+    """Return the truth of an expression for every row."""
+    if isinstance(node, nodes.Not):
+        return ~condition(batch, node.node)
+    if not isinstance(node, (nodes.And, nodes.Or)):
+        return truth(batch, expression(batch, node))
+    left = condition(batch, node.left)
+    before, draws = batch.marks(), batch.draws
+    right = condition(batch, node.right)
+    if batch.draws != draws:
+        raise NotVector("a draw after and, or")
+    batch.only(left if isinstance(node, nodes.And) else ~left, before)
+    return left & right if isinstance(node, nodes.And) else left | right
+
+
 def _not(batch: Batch, node: nodes.Not) -> Value:
-    return ~truth(batch, expression(batch, node.node))
+    return condition(batch, node)
 
 
 def _conditional(batch: Batch, node: nodes.CondExpr) -> Value:
     if node.expr2 is None:
         raise NotVector("a conditional without else")
     draws = batch.draws
-    mask = truth(batch, expression(batch, node.test))
-    hard = batch.hard.copy()
+    mask = condition(batch, node.test)
+    before = batch.marks()
     taken = expression(batch, node.expr1)
-    batch.hard = hard | (batch.hard & mask)
-    hard = batch.hard.copy()
+    batch.only(mask, before)
+    before = batch.marks()
     other = expression(batch, node.expr2)
-    batch.hard = hard | (batch.hard & ~mask)
+    batch.only(~mask, before)
     if batch.draws != draws:
         raise NotVector("a draw in a conditional")
     if not (is_text(taken) and is_text(other)):
@@ -333,7 +212,7 @@ def _conditional(batch: Batch, node: nodes.CondExpr) -> Value:
 
 
 def _concat(batch: Batch, node: nodes.Concat) -> Value:
-    return Column(joined(batch, [printed(batch, expression(batch, part)) for part in node.nodes]))
+    return bounded(batch, joined(batch, [printed(batch, expression(batch, part)) for part in node.nodes]))
 
 
 _COMPARISONS = {
@@ -344,6 +223,9 @@ _COMPARISONS = {
     "gt": "greater",
     "gteq": "greater_equal",
 }
+
+_MIRRORED = {"less": "greater", "greater": "less", "less_equal": "greater_equal"}
+_MIRRORED["greater_equal"] = "less_equal"
 
 _EXPRESSIONS: Mapping[type, Callable[[Batch, Any], Value]] = {
     nodes.Name: _name,
@@ -359,4 +241,6 @@ _EXPRESSIONS: Mapping[type, Callable[[Batch, Any], Value]] = {
     nodes.Not: _not,
     nodes.CondExpr: _conditional,
     nodes.Concat: _concat,
+    nodes.Add: _arithmetic,
+    nodes.Sub: _arithmetic,
 }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
 from jinja2 import nodes
 
 from instructify.keys import I64
-from instructify.render.compiled.kernels.expressions import computed_element, expression
+from instructify.render.compiled.kernels.elements import computed_element
+from instructify.render.compiled.kernels.expressions import condition, expression
 from instructify.render.compiled.kernels.values import (
     Batch,
     Column,
@@ -21,10 +23,11 @@ from instructify.render.compiled.kernels.values import (
     joined,
     lifted,
     list_lengths,
+    merged,
     printed,
-    truth,
 )
 from instructify.render.compiled.rows import is_string
+from instructify.render.meter import WORK_LIMIT
 from instructify.render.reference import PIPES
 from instructify.render.rewrite import CUT
 
@@ -43,7 +46,7 @@ def parts_of(batch: Batch, body: Sequence[nodes.Node]) -> list[list[Value]]:
                 elif isinstance(child, nodes.Filter) and child.name == CUT:
                     parts.append([])
                 else:
-                    parts[-1].append(printed(batch, expression(batch, child)))
+                    parts[-1] += _printed_pieces(batch, child)
         elif isinstance(node, nodes.If):
             _branch(batch, node, parts)
         elif isinstance(node, nodes.Assign) and isinstance(node.target, nodes.Name):
@@ -51,10 +54,31 @@ def parts_of(batch: Batch, body: Sequence[nodes.Node]) -> list[list[Value]]:
                 raise NotVector("a column's name is assigned")  # what it was before depends on the frame
             batch.names[node.target.name] = expression(batch, node.node)
         elif isinstance(node, nodes.For):
-            parts[-1].append(loop_text(batch, node))
+            parts[-1] += loop_texts(batch, node)
         else:
             raise NotVector(type(node).__name__)
     return parts
+
+
+def _printed_pieces(batch: Batch, node: nodes.Node) -> list[Value]:
+    """Return what an expression prints; texts that it joins stay single, for they are joined once more."""
+    if isinstance(node, nodes.Concat):
+        return [piece for part in node.nodes for piece in _printed_pieces(batch, part)]
+    if isinstance(node, nodes.Filter) and _is_plain_join(node):
+        value = expression(batch, cast("nodes.Expr", node.node))
+        separator = cast("nodes.Const", node.args[0]).value if node.args else ""
+        if isinstance(value, Lists) and value.array is None and value.owners is None:
+            pieces = [piece for place in value.places for piece in (separator, place)]
+            return pieces[1:]
+    return [printed(batch, expression(batch, node))]
+
+
+def _is_plain_join(node: nodes.Filter) -> bool:
+    if node.name != "join" or node.node is None:
+        return False
+    named = node.kwargs or node.dyn_args is not None or node.dyn_kwargs is not None
+    constant = all(isinstance(arg, nodes.Const) and isinstance(arg.value, str) for arg in node.args)
+    return not named and constant and len(node.args) <= 1
 
 
 def _add_data(parts: list[list[Value]], data: str, strict: bool) -> None:
@@ -64,26 +88,48 @@ def _add_data(parts: list[list[Value]], data: str, strict: bool) -> None:
 
 
 def _branch(batch: Batch, node: nodes.If, parts: list[list[Value]]) -> None:
-    mask = truth(batch, expression(batch, node.test))
-    before = batch.names.copy(), batch.draws
-    hard = batch.hard.copy()
+    mask = condition(batch, node.test)
+    names, draws = batch.names.copy(), batch.draws
+    before = batch.marks()
     taken = parts_of(batch, node.body)
-    _same_names(before[0], batch)
-    batch.draws_known = batch.draws_known and batch.draws == before[1]
-    batch.hard = hard | (batch.hard & mask)  # what went wrong in rows that do not come here is no matter
-    hard = batch.hard.copy()
+    _same_names(names, batch)
+    batch.draws_known = batch.draws_known and batch.draws == draws
+    batch.only(mask, before)
+    before = batch.marks()
     other = _otherwise(batch, node)
-    batch.hard = hard | (batch.hard & ~mask)
+    batch.only(~mask, before)
+    batch.draws_known = batch.draws_known and batch.draws == draws
     if len(taken) != len(other):
-        # rows whose branch has no separator print one part only: for the row checks
-        short, long = (~mask, taken) if len(taken) > len(other) else (mask, other)
-        batch.harden(short)
+        # rows whose branch has no separator print one part only
+        short_rows, short, long = (~mask, other, taken) if len(taken) > len(other) else (mask, taken, other)
+        if node is batch.lone and _are_blank(short):
+            batch.blank |= short_rows
+        else:
+            batch.harden(short_rows)
         parts[-1] += long[0]
         parts += long[1:]
         return
     if len(taken) > 1:
         raise NotVector("separators in both branches")
     parts[-1].append(choose(batch, mask, taken[0], other[0]))
+
+
+def _are_blank(parts: list[list[Value]]) -> bool:
+    return all(isinstance(piece, str) and not piece.strip() for part in parts for piece in part)
+
+
+def lone_branch(body: Sequence[nodes.Node]) -> nodes.If | None:
+    """Return the only statement that prints anything but white space, if that is a branch."""
+    found: nodes.If | None = None
+    for node in body:
+        if isinstance(node, nodes.If) and found is None:
+            found = node
+        elif isinstance(node, nodes.Output):
+            if not all(isinstance(part, nodes.TemplateData) and not part.data.strip() for part in node.nodes):
+                return None
+        elif not isinstance(node, nodes.Assign):
+            return None
+    return found
 
 
 def _otherwise(batch: Batch, node: nodes.If) -> list[list[Value]]:
@@ -106,12 +152,12 @@ def _same_names(names: dict[str, Value], batch: Batch) -> None:
         raise NotVector("an assignment in a branch")
 
 
-def only_text(batch: Batch, tree: nodes.Node) -> Value:
-    """Return the one text that a tree without separators prints."""
+def only_text(batch: Batch, tree: nodes.Node) -> list[Value]:
+    """Return the pieces of the one text that a tree without separators prints."""
     parts = parts_of(batch, template_of(tree).body)
     if len(parts) != 1:
         raise NotVector("a separator")
-    return parts[0][0] if len(parts[0]) == 1 else Column(joined(batch, parts[0]))
+    return parts[0]
 
 
 def template_of(tree: nodes.Node) -> nodes.Template:
@@ -120,7 +166,7 @@ def template_of(tree: nodes.Node) -> nodes.Template:
     return tree
 
 
-def loop_text(batch: Batch, node: nodes.For) -> Column:
+def loop_texts(batch: Batch, node: nodes.For) -> list[Value]:
     """Return what a loop prints: its body is rendered once for all turns of all rows, then joined by row."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -128,8 +174,10 @@ def loop_text(batch: Batch, node: nodes.For) -> Column:
     if node.else_ or node.test is not None or node.recursive or batch.outer is not None:
         raise NotVector("an unusual loop")
     lengths, bind = _iterated(batch, node)
-    batch.harden(lengths > MAX_TURNS)
-    lengths = np.where(lengths > MAX_TURNS, 0, lengths)
+    price = sum(1 for _ in node.find_all(nodes.Node)) * (40 + ((batch.rows.sizes + batch.text) >> 3))
+    long = (lengths > MAX_TURNS) | (lengths * price > WORK_LIMIT >> 1)
+    batch.harden(long)
+    lengths = np.where(long, 0, lengths)
     owners = np.repeat(np.arange(len(batch)), lengths)
     turns = np.arange(len(owners)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     inner = Batch(
@@ -143,8 +191,16 @@ def loop_text(batch: Batch, node: nodes.For) -> Column:
     hard = np.zeros(len(batch), bool)
     hard[owners[inner.hard]] = True
     batch.harden(hard)
+    batch.unlabelled[owners[inner.unlabelled]] = True
     offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
-    return Column(pc.binary_join(pa.ListArray.from_arrays(offsets, joined(inner, parts[0])), ""))
+    pieces = merged(parts[0])
+    first = pieces.pop(0) if len(pieces) > 1 and isinstance(pieces[0], str) else ""
+    last = pieces.pop() if len(pieces) > 1 and isinstance(pieces[-1], str) else ""
+    if len(batch) and lengths.min() > 0:  # what every turn begins and ends with is joined as a separator
+        texts = pa.ListArray.from_arrays(offsets, joined(inner, pieces))
+        return [first, Column(pc.binary_join(texts, last + first)), last]
+    texts = pa.ListArray.from_arrays(offsets, joined(inner, [first, *pieces, last]))
+    return [Column(pc.binary_join(texts, ""))]
 
 
 Bind = Callable[[Batch, I64], dict[str, Value]]

@@ -7,19 +7,25 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jinja2 import nodes
 
 from instructify.keys import I64, Key
-from instructify.render.compiled.rows import BoolArray, Rows, is_string
+from instructify.render.compiled.rows import I32, BoolArray, Rows, is_string, string_offsets
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 MAX_HARD = 0.5
 """Share of hard rows above which the whole batch is better rendered by the generated function."""
 
 
 class NotVector(Exception):  # noqa: N818  (a signal, not an error)
-    """There is no kernel for this template, or not for this batch."""
+    """There is no kernel for this template over columns of these types."""
+
+
+class NotThisBatch(NotVector):
+    """The values of this batch are beyond the kernels; those of the next may not be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,7 @@ class Lists:
     """Each a Column of strings or a str."""
     owners: I64 | None = None
     """Inside a loop: for each turn, the place of its list in `array`."""
+    are_choices: bool = False
 
 
 Value = Any
@@ -46,7 +53,11 @@ Value = Any
 
 @dataclass(slots=True)
 class Batch:
-    """The rows being rendered, the values of names, and the rows that other means must settle.
+    """The rows being rendered, the values of names, and what is known of single rows.
+
+    Rows that are `hard` must be settled by other means, `unlabelled` ones took a negative index into the
+    answer choices, and of `blank` ones all of the template's text stands in a branch that they do not take:
+    the branch of `lone`. `text` is the number of characters in the template's constants.
 
     Inside a loop, `outer` is the batch around it; a row of this batch is then one turn of the loop, and
     `owners` gives the row of the outer batch that each turn belongs to.
@@ -59,8 +70,16 @@ class Batch:
     names: dict[str, Value] = field(default_factory=dict)
     draws: int = 0
     draws_known: bool = True
+    text: int = 0
     outer: Batch | None = None
     owners: I64 | None = None
+    unlabelled: BoolArray = field(default_factory=lambda: np.zeros(0, bool))
+    blank: BoolArray = field(default_factory=lambda: np.zeros(0, bool))
+    lone: nodes.If | None = None
+
+    def __post_init__(self) -> None:
+        """Begin without a mark on any row."""
+        self.unlabelled, self.blank = np.zeros(len(self.hard), bool), np.zeros(len(self.hard), bool)
 
     def __len__(self) -> int:
         return len(self.hard)
@@ -68,8 +87,17 @@ class Batch:
     def harden(self, mask: BoolArray) -> None:
         """Leave some rows to other means; raises NotVector when too few remain."""
         self.hard |= mask
-        if len(self.hard) and self.hard.mean() > MAX_HARD:
-            raise NotVector("too many rows that no kernel settles")
+        if np.count_nonzero(self.hard) > MAX_HARD * len(self.hard):
+            raise NotThisBatch("too many rows that no kernel settles")
+
+    def marks(self) -> tuple[BoolArray, BoolArray]:
+        """Return the marks that rows have so far, for `only`."""
+        return self.hard.copy(), self.unlabelled.copy()
+
+    def only(self, rows: BoolArray, before: tuple[BoolArray, BoolArray]) -> None:
+        """Take back the marks set since then on other rows: what went wrong there does not take place."""
+        self.hard = before[0] | (self.hard & rows)
+        self.unlabelled = before[1] | (self.unlabelled & rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +116,10 @@ def lifted(inner: Batch, value: Value) -> Value:
     if isinstance(value, np.ndarray):
         return value[inner.owners]
     if isinstance(value, Lists) and value.array is None:
-        return Lists(places=tuple(lifted(inner, place) for place in value.places))
+        places = tuple(lifted(inner, place) for place in value.places)
+        return Lists(places=places, are_choices=value.are_choices)
     if isinstance(value, Lists):
-        return Lists(value.array, owners=inner.owners)
+        return Lists(value.array, owners=inner.owners, are_choices=value.are_choices)
     return value
 
 
@@ -131,23 +160,29 @@ def truth(batch: Batch, value: Value) -> BoolArray:
     raise NotVector("the truth of something else")
 
 
+def merged(pieces: Sequence[Value]) -> list[Value]:
+    """Return the pieces with neighbouring constants made one."""
+    found: list[Value] = []
+    for piece in pieces:
+        if isinstance(piece, str) and found and isinstance(found[-1], str):
+            found[-1] += piece
+        elif not (isinstance(piece, str) and not piece):
+            found.append(piece)
+    return found
+
+
 def joined(batch: Batch, pieces: Sequence[Value]) -> pa.Array:
-    """Return the pieces joined, row by row; neighbouring constants become one."""
+    """Return the pieces joined, row by row."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    merged: list[Value] = []
-    for piece in pieces:
-        if isinstance(piece, str) and merged and isinstance(merged[-1], str):
-            merged[-1] += piece
-        elif piece != "":
-            merged.append(piece)
-    if all(isinstance(piece, str) for piece in merged):
-        return pa.array(["".join(merged)], pa.string()).take(pa.array(np.zeros(len(batch), np.int64)))
-    if len(merged) == 1:
-        return plain_string(merged[0].array)
+    pieces = merged(pieces)
+    if all(isinstance(piece, str) for piece in pieces):
+        return pa.array(["".join(pieces)], pa.string()).take(pa.array(np.zeros(len(batch), np.int64)))
+    if len(pieces) == 1:
+        return plain_string(pieces[0].array)
     arrays = [
-        plain_string(piece.array) if isinstance(piece, Column) else pa.scalar(piece) for piece in merged
+        plain_string(piece.array) if isinstance(piece, Column) else pa.scalar(piece) for piece in pieces
     ]
     return pc.binary_join_element_wise(*arrays, "")
 
@@ -168,7 +203,7 @@ def trimmed(array: pa.Array) -> pa.Array:
 
 def stripped_text(batch: Batch, pieces: Sequence[Value]) -> pa.Array:
     """Return the pieces joined and stripped; nothing is copied twice where no row has space at its ends."""
-    pieces = list(pieces)
+    pieces = merged(pieces)
     while pieces and isinstance(pieces[0], str) and not pieces[0].strip():
         pieces.pop(0)
     while pieces and isinstance(pieces[-1], str) and not pieces[-1].strip():
@@ -183,19 +218,67 @@ def stripped_text(batch: Batch, pieces: Sequence[Value]) -> pa.Array:
 
 
 def _spaced(array: pa.Array) -> bool:
-    """Tell whether any text is empty or may begin or end with white space."""
+    """Tell whether any text is empty, or begins or ends with white space."""
     texts = plain_string(array)
-    offsets = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    if not len(texts) or (offsets[1:] == offsets[:-1]).any():
+    if not len(texts):
+        return False
+    offsets = string_offsets(texts)
+    starts, ends = offsets[:-1], offsets[1:]
+    if (starts == ends).any():
         return True
     data = np.frombuffer(texts.buffers()[2], np.uint8)
-    return bool(_MAY_BE_SPACE[data[offsets[:-1]]].any() or _MAY_END_SPACE[data[offsets[1:] - 1]].any())
+    firsts, lasts = data[starts], data[ends - 1]
+    if _SPACE[firsts].any() or _SPACE[lasts].any():
+        return True
+    starts, ends = starts[firsts > 0x7F], ends[lasts > 0x7F]
+    return bool(len(starts) and _wide_space(data, starts)) or bool(len(ends) and _wide_space_to(data, ends))
 
 
-_MAY_BE_SPACE = np.zeros(256, bool)
-_MAY_BE_SPACE[[*range(9, 14), *range(28, 33), 0xC2, 0xE1, 0xE2, 0xE3]] = True
-_MAY_END_SPACE = np.zeros(256, bool)
-_MAY_END_SPACE[[*range(9, 14), *range(28, 33), *range(0x80, 0xC0)]] = True
+def _wide_space(data: Bytes, starts: I32 | I64) -> bool:
+    """Tell whether white space of two or three bytes begins where any of these characters begin."""
+    two = data[starts].astype(np.int64) << 8 | data[starts + 1]
+    maybe = _WIDE_BEGINS[two]
+    if not maybe.any():
+        return False
+    two, starts = two[maybe], starts[maybe]
+    return _is_wide_space(two, two << 8 | data[np.minimum(starts + 2, len(data) - 1)])
+
+
+def _wide_space_to(data: Bytes, ends: I32 | I64) -> bool:
+    """Tell whether white space of two or three bytes ends where any of these characters end."""
+    two = data[ends - 2].astype(np.int64) << 8 | data[ends - 1]
+    maybe = _WIDE_ENDS[two]
+    if not maybe.any():
+        return False
+    two, ends = two[maybe], ends[maybe]
+    return _is_wide_space(two, data[np.maximum(ends - 3, 0)].astype(np.int64) << 16 | two)
+
+
+def _is_wide_space(two: I64, three: I64) -> bool:
+    return bool(np.isin(two, _WIDE).any() or np.isin(three, _WIDE).any())
+
+
+_SPACE = np.array([chr(code).isspace() for code in range(128)] + [False] * 128)
+_WIDE = np.array(
+    [int.from_bytes(chr(code).encode()) for code in range(128, 0xD800) if chr(code).isspace()], np.int64
+)
+_WIDE_BEGINS, _WIDE_ENDS = np.zeros(65_536, bool), np.zeros(65_536, bool)
+_WIDE_BEGINS[np.where(_WIDE > 65_535, _WIDE >> 8, _WIDE)] = True
+_WIDE_ENDS[_WIDE & 65_535] = True
+
+
+def bounded(batch: Batch, array: pa.Array) -> Column:
+    """Return texts that may be longer than what they are made of; rows with far longer ones are hard."""
+    sizes = batch.rows.sizes if batch.owners is None else batch.rows.sizes[batch.owners]
+    batch.harden(lengths(array) > 2 * sizes + 512)
+    return Column(array)
+
+
+def stripped_value(batch: Batch, pieces: Sequence[Value]) -> Value:
+    """Return the pieces joined and stripped: a constant if all of them are."""
+    if all(isinstance(piece, str) for piece in pieces):
+        return "".join(pieces).strip()
+    return Column(stripped_text(batch, pieces))
 
 
 def trimmed_value(value: Value) -> Value:
