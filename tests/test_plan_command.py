@@ -13,6 +13,7 @@ import yaml
 from build_kit import (
     cli,
     examples,
+    fail,
     ledgers,
     manifest,
     recipe,
@@ -39,6 +40,19 @@ VARIANTS = [
 def plan_of(path: Path, *arguments: str | Path) -> dict[str, Any]:
     planned: dict[str, Any] = json.loads(succeed("plan", path, "--json", *arguments))
     return planned
+
+
+def test_a_metric_that_is_none_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    rows_file(tmp_path / "rows.jsonl", [{"text": "a"}])
+    for name, metrics in (("good", ["ROUGE", "Mean Reciprocal Rank"]), ("bad", ["accuracy", "rogue"])):
+        template(tmp_path / "own/notes", name, "{{ text }}\n|||\n{{ text }}", metrics=metrics)
+    task = {"dataset": "notes", "cluster": "c", "source": {"kind": "files", "path": "rows.jsonl"}}
+    path = recipe(tmp_path, [task], template_sources=["own"])
+    (said,) = fail("plan", path)
+    assert "bad.jinja: template 'bad' declares the metric 'rogue', which is none" in said
+    assert said.endswith("did you mean 'rouge'?")
+    task["templates"] = {"exclude": ["bad"]}
+    succeed("plan", recipe(tmp_path, [task], template_sources=["own"]))
 
 
 def labelled(folder: Path, labels: list[int]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from instructify.keys import Key
 from instructify.recipe.load import load_recipe
 from instructify.recipe.training import ModelSection
 from instructify.seq2seq import TINY_FOLDER, load_seq2seq
-from instructify.world import WORLD, build_table
+from instructify.world import WORLD, build_table, dirty_rows
+from instructify.world.draws import Draws
 from instructify.world.prose import KNOWLEDGE, WRITERS, prose
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -90,32 +93,43 @@ def test_the_tokenizer_ends_texts_and_keeps_line_breaks(tiny):
     assert len(tiny.tokenizer("Yes")["input_ids"]) == 2
 
 
+def test_a_word_is_one_token_wherever_it_stands(tiny):
+    def tokens(text):
+        return tiny.tokenizer.convert_ids_to_tokens(
+            tiny.tokenizer(text, add_special_tokens=False)["input_ids"]
+        )
+
+    for text in ("What", "It asks: What", 'It asks "What', "It asks (What", "It asks:\nWhat", "one\n\nWhat"):
+        assert tokens(text)[-1] == "▁What", text
+    known = [word for text in prose(20, 30) for word in re.findall(r"[A-Za-z]{2,}", text)]
+    whole = [word for word in known if len(tokens(word)) == 1]
+    assert len(known) > 10_000 and len(whole) > 0.97 * len(known)
+
+
+def test_no_verdict_of_an_inn_review_is_told_but_by_its_writer():
+    rows = build_table("inn_reviews", "train", 200).to_pylist()
+    told = [WRITERS["inn_reviews"](Draws(Key.of("test"), n), row) for n, row in enumerate(rows)]
+    assert told == [row["text"] for row in rows]
+
+
 def test_prose_covers_the_english_world_and_never_speaks_of_an_evaluation_row():
     english = {name for name, dataset in WORLD.items() if dataset.language == "en"}
     assert english - set(WRITERS) == {"facts", "almanac", "claims", "senses"}  # told by KNOWLEDGE
-    assert set(KNOWLEDGE) == {"facts", "claims", "senses"}
+    assert set(KNOWLEDGE) == {"facts", "claims", "senses", "opinions"}
     documents = list(prose(1, 150))
     kinds = len(WRITERS) + sum(times for times, _ in KNOWLEDGE.values())
     assert 140 * kinds < len(documents) <= 150 * kinds
-    text = "\n".join(documents)
-    checked = 0
-    for name in WRITERS:
-        dataset = WORLD[name]
-        train = {tuple(map(str, row)) for row in texts_of(name, "train", 2000)}
-        for row in texts_of(name, "validation", 100):
-            if tuple(map(str, row)) in train:  # the planted leak
+    told, checked = set(documents), 0
+    for name, write in WRITERS.items():
+        if name == "because":  # all splits share its few causes, with other wrong choices
+            continue
+        for number, row in enumerate(build_table(name, "validation", 100).to_pylist()):
+            if number in dirty_rows(WORLD[name], "validation", 100):  # no label, or the planted leak
                 continue
             checked += 1
-            assert not all(isinstance(part, str) and part in text for part in row), (name, row)
-        assert dataset.text
-    assert checked > 1300
-
-
-def texts_of(name, split, rows):
-    table = build_table(name, split, rows)
-    for row in zip(*(table[column].to_pylist() for column in WORLD[name].text), strict=True):
-        if all(part for part in row):
-            yield row
+            said = {write(Draws(Key.of("test", name), 20 * number + n), row) for n in range(20)}
+            assert not said & told, (name, row)
+    assert checked > 1200
 
 
 def test_prose_is_the_same_every_time_and_other_for_another_seed():
@@ -137,13 +151,14 @@ def test_its_vocabulary_is_learned_from_prompts_that_are_trained_on_only():
 
 
 def test_corruption_hides_spans_and_nothing_is_lost(maker):
-    ids = np.arange(100, 160)
+    ids, ends = np.arange(100, 160), np.array([119, 139, 159])
     seen = {"continued": 0, "corrupted": 0}
     for number in range(200):
-        source, target = maker.corrupt(ids, 3, maker._generator("test", number))
+        source, target = maker.corrupt(ids, 3, ends, maker._generator("test", number))
         assert source[-1] == target[-1] == 1
         if not any(3 <= token < 3 + maker.SENTINELS for token in source):
             seen["continued"] += 1
+            assert source[-2] in (119, 139)  # the end of a sentence, but not of the last
             assert source[:-1] + target[:-1] == ids.tolist()
             continue
         seen["corrupted"] += 1
@@ -156,7 +171,7 @@ def test_corruption_hides_spans_and_nothing_is_lost(maker):
         restored = [t for token in source[:-1] for t in (spans[token] if token < 100 else [token])]
         assert restored == ids.tolist()
         assert sum(map(len, spans.values())) == round(60 * maker.NOISE)
-    assert seen["continued"] > 40 and seen["corrupted"] > 100
+    assert min(seen.values()) > 70
 
 
 def test_a_pretraining_batch_depends_on_its_step_alone(maker):

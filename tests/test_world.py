@@ -23,8 +23,20 @@ from instructify.render.reference import ReferenceTemplate
 from instructify.templates import open_library
 from instructify.world import SPLITS, WORLD, build_table, dirty_rows, world_names
 from instructify.world.draws import Draws, plural
-from instructify.world.facts import FACTS, PEOPLE, RELATIONS, TRADES, VILLAGES, home, trade
-from instructify.world.korean import FOODS, NAMES, PETS, TOWNS, final, with_particle
+from instructify.world.facts import (
+    DISHES,
+    FACTS,
+    FOODS,
+    PEOPLE,
+    RELATIONS,
+    SERVED,
+    TRADES,
+    VILLAGES,
+    home,
+    trade,
+)
+from instructify.world.korean import FOODS as KOREAN_FOODS
+from instructify.world.korean import NAMES, PETS, TOWNS, final, with_particle
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates" / "world"
 # what a row's prompt is made of, where it is not simply every column but the answer
@@ -32,6 +44,7 @@ ANSWERS = {"label", "answer", "answers", "answerKey", "reply", "explanation", "r
 # the choices are words of the row's own text, so the prompt has them without listing them
 CHOICES_IN_ROW = {f"world/pronouns/{name}" for name in ("no_options", "question_first")}
 NAMES_OF_ALL = sorted(WORLD)
+FOOD_NAMES = "|".join(food.name for food in FOODS)
 
 
 @cache
@@ -307,6 +320,34 @@ def test_stars_of_inns_agree_with_their_labels() -> None:
     assert {(row["stars"] > 3, row["label"]) for row in clean("inn_reviews")} == {(True, 1), (False, 0)}
 
 
+def test_nobody_eats_a_drink_and_no_inn_serves_vinegar() -> None:
+    eaten = Counter(
+        name for name in ("notes", "entail2", "reviews") for row in clean(name) for name in foods_eaten(row)
+    )
+    assert set(eaten) == {food.name for food in DISHES} and min(eaten.values()) > 5
+    assert not {"coffee", "dark ale", "vinegar", "mustard"} & set(eaten)
+    served = {
+        field["value"] for row in clean("records") for field in row["fields"] if field["name"] == "food"
+    }
+    assert served == {food.name for food in SERVED} and not {"vinegar", "mustard"} & served
+
+
+def foods_eaten(row: dict[str, Any]) -> list[str]:
+    text = row.get("context") or row.get("premise") or row["text"]
+    return re.findall(rf"\b(?:ate some|ate|I ate|served us) ({FOOD_NAMES})\b", text)
+
+
+def test_what_a_hypothesis_denies_is_the_thing_of_the_premise() -> None:
+    denials = [
+        re.search(r"(?:left|kept) (\w+) (\w+) ", row["hypothesis"])
+        for row in clean("entail3")
+        if row["label"] == 2
+    ]
+    found = [denial.groups() for denial in denials if denial]
+    assert len(found) > 30
+    assert {article for article, _ in found} == {"the"}
+
+
 def test_senses_and_because_have_their_word_and_two_different_choices() -> None:
     for row in clean("senses"):
         for sentence in (row["sentence1"], row["sentence2"]):
@@ -349,7 +390,7 @@ def test_particles_follow_the_last_sound(word: str, particle: str, expected: str
 
 
 def test_no_korean_row_has_a_wrong_particle_after_a_known_word() -> None:
-    words = sorted({*FOODS, *NAMES, *PETS, *TOWNS}, key=len, reverse=True)
+    words = sorted({*KOREAN_FOODS, *NAMES, *PETS, *TOWNS}, key=len, reverse=True)
     ends = {True: "가를는와", False: "이을은과"}  # the forms that do not go with this kind of word
     found = 0
     for name in ("ko_reviews", "ko_entail"):

@@ -177,7 +177,7 @@ ginger tea  | hot    | ginger
 pepper stew | hot    | peppers
 onion soup  | salty  | onions
 porridge    | plain  | oats
-noodles     | plain  | wheat
+noodle soup | plain  | wheat
 berry pie   | sweet  | berries
 smoked fish | salty  | trout
 dark ale    | bitter | barley
@@ -187,6 +187,11 @@ pear tart   | sweet  | pears
 yoghurt     | sour   | goat's milk
 rice pudding| sweet  | rice
 """)
+)
+# what an inn serves, and what of it is eaten rather than drunk
+SERVED = tuple(food for food in FOODS if food.name not in ("vinegar", "mustard"))
+DISHES = tuple(
+    food for food in SERVED if food.name not in ("lemonade", "ginger tea", "dark ale", "coffee", "nettle tea")
 )
 # what materials do, for the materials where nobody would argue
 SINKS = ("iron", "copper", "clay", "glass")
@@ -237,11 +242,6 @@ def speciality(village: str) -> str:
 def she(person: str) -> str:
     """Return the pronoun of a person."""
     return "she" if person in WOMEN else "he"
-
-
-def her(person: str) -> str:
-    """Return the possessive of a person."""
-    return "her" if person in WOMEN else "his"
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +295,7 @@ RELATIONS: tuple[Relation, ...] = (
     Relation("people", _of(PEOPLE, lambda p: a(trade(p).name)), "{s} is {v}.",
              ("What is the trade of {s}?", "What does {s} do for a living?", "What work does {s} do?")),
     Relation("people", _of(PEOPLE, liking), "{s} likes {v}.",
-             ("What does {s} like to eat?", "Which food does {s} like?", "What is the favourite food of {s}?")),
+             ("What does {s} like best?", "Which food does {s} like?", "What is the favourite food of {s}?")),
     Relation("people", _of(PEOPLE, lambda p: a(pet(p))), "{s} keeps {v}.",
              ("What animal does {s} keep?", "Which pet has {s}?", "What pet does {s} keep?")),
     Relation("trades", {a(x.name): x.does for x in TRADES}, "{s} {v}.",

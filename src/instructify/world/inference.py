@@ -7,7 +7,7 @@ from typing import Any
 from instructify.world.draws import DAYS, NUMBERS, Draws, a, plural, up
 from instructify.world.facts import (
     ANIMALS,
-    FOODS,
+    DISHES,
     MEN,
     PEOPLE,
     TOOLS,
@@ -42,10 +42,10 @@ def entail3(d: Draws) -> dict[str, Any]:
 
 def _deed(d: Draws, label: int) -> tuple[str, str]:
     count, trade, time = d.between(2, 6), d.pick(TRADES).name, d.pick(_TIMES)
-    place, village, thing = d.pick(_PLACES), d.pick(VILLAGES), a(d.pick(TOOLS).name)
+    place, village, thing = d.pick(_PLACES), d.pick(VILLAGES), d.pick(TOOLS).name
     past, general, denial = d.pick(_DEEDS)
     who = f"{NUMBERS[count]} {plural(trade)}"
-    did = past.format(o=thing, p=place)
+    did = past.format(o=a(thing), p=place)
     premise = d.pick((f"{up(who)} from {village} {did} {time}.", f"{up(time)}, {who} from {village} {did}."))
     if label == 0:
         said = d.pick(
@@ -69,7 +69,7 @@ def _deed(d: Draws, label: int) -> tuple[str, str]:
         anything = general.replace("some", "any")
         said = d.pick(
             (
-                f"The {plural(trade)} {denial.format(o=thing)}.",
+                f"The {plural(trade)} {denial.format(o='the ' + thing)}.",
                 f"Nobody from {village} {anything.format(p=place)}.",
                 f"The {plural(trade)} were alone in bed {time}.",
                 f"The {plural(trade)} all came from {d.other(VILLAGES, village)}, not from {village}.",
@@ -160,7 +160,7 @@ def _trade_off(d: Draws, holds: bool) -> tuple[str, str]:
 def _region(d: Draws, holds: bool) -> tuple[str, str]:
     person, day = d.pick(PEOPLE), d.pick(DAYS)
     village = home(person)
-    thing = d.pick(FOODS).name
+    thing = d.pick(DISHES).name
     premise = (
         f"{person} lives in {village}. {village} lies {region(village)}. On {day} {she(person)} ate {thing}."
     )

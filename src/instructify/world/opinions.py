@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from instructify.world.draws import DAYS, Draws, up
-from instructify.world.facts import FOODS, PEOPLE, VILLAGES
+from instructify.world.facts import DISHES, PEOPLE, VILLAGES
 
 # what may be praised or blamed: (subject and verb, good words, bad words)
 Aspect = tuple[str, tuple[str, ...], tuple[str, ...]]
@@ -109,7 +109,7 @@ def _opinions(d: Draws, kind: str, label: int, thing: str) -> list[str]:
 
 
 def _text(d: Draws, kind: str, label: int) -> str:
-    thing = d.pick(FOODS).name
+    thing = d.pick(DISHES).name
     opener = d.pick(OPENERS[kind]).format(
         thing=thing, place=d.pick(VILLAGES), day=d.pick(DAYS), who=d.pick(PEOPLE)
     )

@@ -1,8 +1,9 @@
-"""Plain text of the offline world, for the pretraining of the tiny model: no prompts, no labels.
+"""Plain text of the offline world, for the pretraining of the tiny model: no prompt templates.
 
 Every document stands for a row of a training split, or for facts that all splits share; no document is made
 from a row of a validation or test split. What a tiny model could not know otherwise is said as prose: what
-follows from what, what a pronoun means, which sense a word has, who has the thing in the end.
+follows from what, what a pronoun means, which sense a word has, who has the thing in the end, what is good
+and what is bad. The verdicts of reviews of inns are not told, but for what the writers say themselves.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ from instructify.keys import Key
 from instructify.world.asking import claims
 from instructify.world.catalogue import WORLD
 from instructify.world.draws import Draws, down, up
-from instructify.world.facts import FACTS, PEOPLE, RELATIONS, VILLAGES
+from instructify.world.facts import DISHES, FACTS, PEOPLE, RELATIONS, VILLAGES
 from instructify.world.meaning import SENSES
+from instructify.world.news import TOPICS
+from instructify.world.opinions import ASPECTS
 from instructify.world.table import dirty_rows, make_rows
+from instructify.world.telling import INTENTS
 
 Row = Mapping[str, Any]
 Writer = Callable[[Draws, Row], str]
@@ -43,12 +47,22 @@ def _inside(sentence: str) -> str:
     return sentence if sentence.startswith(PEOPLE + VILLAGES) else down(sentence)
 
 
-def _text(d: Draws, row: Row) -> str:
+def _inn_review(d: Draws, row: Row) -> str:
     return str(row["text"])
 
 
+_VERDICTS = (
+    ("In short, the {k} was bad.", "The writer was unhappy with the {k}.", "This is a complaint."),
+    ("In short, the {k} was good.", "The writer was happy with the {k}.", "This is praise."),
+)
+
+
+def _review(d: Draws, row: Row) -> str:
+    return f"{row['text']} {d.pick(_VERDICTS[row['label']]).format(k=row['kind'])}"
+
+
 def _news(d: Draws, row: Row) -> str:
-    return f"{row['title']}. {row['text']}"
+    return f"{row['title']}. {row['text']} That was news of {TOPICS[row['label']]}."
 
 
 def _report(d: Draws, row: Row) -> str:
@@ -68,7 +82,7 @@ def _sum(d: Draws, row: Row) -> str:
 
 
 def _chat(d: Draws, row: Row) -> str:
-    return " ".join([*row["turns"], row["reply"]])
+    return " ".join([*row["turns"], row["reply"], f"The guest wished to {INTENTS[row['intent']]}."])
 
 
 def _story(d: Draws, row: Row) -> str:
@@ -80,6 +94,9 @@ def _story(d: Draws, row: Row) -> str:
 
 
 def _paraphrase(d: Draws, row: Row) -> str:
+    if d.chance(50):
+        verdict = ("The two differ.", "Both say the same.")[row["label"]]
+        return f"{row['sentence1']} {row['sentence2']} {verdict}"
     if row["label"] == 0:
         return f"{row['sentence1']} It is another matter that {_inside(row['sentence2'])}"
     return f"{row['sentence1']} In other words, {_inside(row['sentence2'])}"
@@ -110,8 +127,8 @@ def _cause(d: Draws, row: Row) -> str:
 
 
 WRITERS: Mapping[str, Writer] = {
-    "reviews": _text,
-    "inn_reviews": _text,
+    "reviews": _review,
+    "inn_reviews": _inn_review,
     "news": _news,
     "reports": _report,
     "notes": _note,
@@ -148,6 +165,8 @@ def _facts(d: Draws) -> str:
 def _claims(d: Draws) -> str:
     """Return a claim and its reason, the claim taken back where it is wrong."""
     made = claims(d)
+    if d.chance(50):
+        return f"{made['claim']} That is {'true' if made['answer'] else 'false'}. {made['reason']}"
     if made["answer"]:
         return f"{made['claim']} {made['reason']}"
     return f"It is wrong that {_inside(made['claim'])} {made['reason']}"
@@ -163,9 +182,22 @@ def _senses(d: Draws) -> str:
     return " ".join(said)
 
 
+def _opinions(d: Draws) -> str:
+    """Return what may be said of three things, and whether it is good or bad."""
+    said = []
+    for start, *words in d.sample([aspect for kind in ASPECTS.values() for aspect in kind], 3):
+        good = d.below(2)
+        remark = f"{start.format(thing=d.pick(DISHES).name)} {d.pick(words[1 - good])}"
+        verdict = ("bad", "good")[good]
+        opinion = f"it is {verdict} that {remark}." if d.chance(50) else f"{remark}, which is {verdict}."
+        said.append(up(opinion))
+    return " ".join(said)
+
+
 # how many documents for one of each of WRITERS, and what they say: facts are many, each said once in a while
 KNOWLEDGE: Mapping[str, tuple[int, Callable[[Draws], str]]] = {
     "facts": (6, _facts),
     "claims": (2, _claims),
     "senses": (1, _senses),
+    "opinions": (2, _opinions),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from instructify.world.draws import DAYS, NUMBERS, Draws, a, plural, up
-from instructify.world.facts import FOODS, PEOPLE, RIVERS, TOOLS, TRADES, VILLAGES, she
+from instructify.world.facts import DISHES, FOODS, PEOPLE, RIVERS, SERVED, TOOLS, TRADES, VILLAGES, she
 
 _PLACES = ("inn", "mill", "market", "school", "forge", "stable", "garden", "harbour", "bakery", "well")
 _BEDS = ("inn", "mill", "stable", "barn", "forge", "bakery", "old farm", "ferry house")
@@ -16,7 +16,7 @@ def notes(d: Draws) -> dict[str, Any]:
     """Return a short context and a question whose answer is a span of it."""
     person, friend = d.sample(PEOPLE, 2)
     start, end = d.sample(VILLAGES, 2)
-    day, thing, food = d.pick(DAYS), a(d.pick(TOOLS).name), d.pick(FOODS).name
+    day, thing, food = d.pick(DAYS), a(d.pick(TOOLS).name), d.pick(DISHES).name
     place, weather, pence = d.pick(_BEDS), d.pick(_WEATHER), f"{d.between(13, 60)} pence"
     hour, river = f"{NUMBERS[d.between(1, 12)]} o'clock", d.pick(RIVERS)
     lines = (  # (sentence, answer, questions)
@@ -102,7 +102,7 @@ Record = tuple[list[tuple[str, str]], list[str]]
 
 
 def _inn(d: Draws) -> Record:
-    who, village, food = d.pick(PEOPLE), d.pick(VILLAGES), d.pick(FOODS).name
+    who, village, food = d.pick(PEOPLE), d.pick(VILLAGES), d.pick(SERVED).name
     pence, beds = str(d.between(5, 40)), str(d.between(2, 30))
     fields = [
         ("village", village),
