@@ -37,7 +37,7 @@ GOLDEN = {
     "with_semicolons": "Options:\ntea; milk; juice",
     "capitals_in_a_row": "(A) tea (B) milk (C) juice",
 }
-KOREAN = {"Options:": "보기:", "Choose one of these:": "다음 중 하나를 고르세요.", " or ": " 또는 "}
+KOREAN = {"Options:": "보기:", "Choose one of these:": "다음 중 하나:", " or ": " 또는 "}
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ufdd0\ufdd1\ufdd2"), max_size=6)
 TEXT |= st.text('ab.?!。;/, "or', max_size=6)
 CHOICES = st.lists(TEXT, min_size=1, max_size=30)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from instructify.compose.marks import FIT_CLOSE, FIT_OPEN
 from instructify.compose.reasoning import mismatched, phrases, reasoned
 from instructify.compose.texts import Texts
 from instructify.compose.words import WORDS, words_of
+from instructify.compose.words import phrases as language_texts
 
 CALM = settings(max_examples=100, deadline=None)
 
@@ -66,16 +70,60 @@ def test_there_are_several_phrasings_and_each_has_its_own_text(language: str, or
 
 def test_korean_templates_reason_in_korean_and_unknown_languages_in_english() -> None:
     done = reasoned(texts([("둘에 둘을 더한다.", "4")]), "before", 0, words_of("ko"))
-    assert done.texts.targets.to_pylist() == ["둘에 둘을 더한다. 따라서 답은 4입니다."]
+    assert done.texts.targets.to_pylist() == ["둘에 둘을 더한다. 따라서 답: 4"]
     assert words_of("fr") is words_of("en-GB") is WORDS["en"]
 
 
 def test_an_answer_that_ends_its_sentence_gets_no_second_full_stop() -> None:
     done = reasoned(texts([("It rains.", "She stays in."), ("It rains", "in")]), "before", 0, WORDS["en"])
     assert done.texts.targets.to_pylist() == [
-        "It rains. So the answer is She stays in.",
+        "It rains.\nAnswer: She stays in.",
         "It rains. So the answer is in.",
     ]
+
+
+@pytest.mark.parametrize("language", sorted(WORDS))
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("answer", ["She stays in.", "Does she?", 'He said "go!"', "그는 간다."])
+def test_an_answer_that_is_a_sentence_begins_the_target_or_follows_a_colon(language, order, answer) -> None:
+    forms, _ = phrases(order, WORDS[language])
+    for phrase in range(len(forms)):
+        done = reasoned(texts([("It rains", answer), ("It rains", "in")]), order, phrase, WORDS[language])
+        target, start, stop = (column[0].as_py() for column in (done.texts.targets, done.starts, done.stops))
+        assert target[start:stop] == answer
+        assert not target[:start] or target[:start].endswith(": ")
+        assert not target[stop:].startswith(".")
+        plain = forms[phrase].replace("{rationale}", "It rains.").replace("{answer}", "in")
+        assert done.texts.targets[1].as_py() == plain
+
+
+@pytest.mark.parametrize(
+    ("prompt", "asked"),
+    [
+        ("It rains.\nVerdict:", "It rains.\nREQUEST\nVerdict:"),
+        ("two\nlines\n3 + 4 =", "two\nlines\nREQUEST\n3 + 4 ="),
+        ("3 + 4 =", "REQUEST\n3 + 4 ="),
+        ("맞나요?\n\n답：", "맞나요?\n\nREQUEST\n답："),
+        ("Answer: now.", "Answer: now.\nREQUEST"),
+        ("One:\ntwo", "One:\ntwo\nREQUEST"),
+        (f"{FIT_OPEN}long\ntext{FIT_CLOSE}\nSo {FIT_OPEN}x{FIT_CLOSE}:", None),
+        (f"{FIT_OPEN}long\ntext{FIT_CLOSE} is:", f"{FIT_OPEN}long\ntext{FIT_CLOSE} is:\nREQUEST"),
+    ],
+)
+def test_a_request_stands_before_the_cue_of_the_answer_and_in_no_text_that_may_be_cut(prompt, asked) -> None:
+    rows = texts([("a", "b")] * 2)
+    rows = replace(rows, inputs=pa.array(["other", prompt], pa.large_string()))
+    words = replace(WORDS["en"], asking_before=("REQUEST",))
+    made = reasoned(rows, "before", 0, words).texts.inputs.to_pylist()
+    assert made == ["other\nREQUEST", asked or "\nREQUEST\n".join(prompt.rsplit("\n", 1))]
+
+
+def test_korean_words_of_compositions_end_in_no_verb_and_so_have_no_level_of_speech() -> None:
+    seen = 0
+    for text in language_texts("ko"):
+        seen += 1
+        assert not re.search(r"(요|다|오|까|라|가|해|니|세)[.?!:]?$", text.strip()), text
+    assert seen > 20
 
 
 @pytest.mark.parametrize(

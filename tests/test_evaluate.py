@@ -459,6 +459,7 @@ def example(**changes: object) -> dict[str, object]:
         ({}, ("Squad",), "token_f1"),
         ({}, ("accuracy", "token_f1"), "token_f1"),
         ({}, ("Other",), "exact_match"),
+        ({}, ("Mean Reciprocal Rank", "Squad"), "token_f1"),
         ({"answer_start": 9}, ("exact_match",), "cot_answer_accuracy"),
         ({"answer_choices": ["so it is 4", "no"], "label": 0}, ("exact_match",), "accuracy"),
         ({"answer_choices": ["4", "5"], "label": 0, "answer_start": 9}, ("accuracy",), "cot_answer_accuracy"),

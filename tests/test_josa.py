@@ -37,20 +37,29 @@ Numbers in Sino-Korean
     1/2|을|을(를) 3/4|으로|(으)로
 Numbers with units and symbols
     5kg|을|을 300g|은|은 10km|을|를 3m|로|로 20cm|은|는 500ml|을|를 2L|는|는 8GB|을|를 60Hz|이|가
+    500kcal|을|를 10dB|를|을 1009hPa|를|을 5J|를|을 5in|을|를 3mi|를|을 5nm|는|는 7μg|은|은 1,500㎞|을|를
+    ㎏|로|으로 84㎡|은|는 70㏈|를|을 5㎾|은|는 kPa|으로|로
     16px|로|로 2mol|을|을 kg|은|은 mg|을|을 km|은|는 cm|을|를 px|로|로 g|은|는
     m|은|은 L|로|로 50%|을|를 36℃|로|로 90°|은|는 10$|을|를 $3|을|를 €10|을|를 ₩5|을|을 A+|을|를
 Latin letters by their names
     A|을|를 F|을|를 L|을|을 M|은|은 N|이|이 R|으로|로 S|와|와 X|를|를 Z|는|는 x|을|를 n|을|을 KBS|은|는
     LG|이|가 URL|로|로 USB|을|를 DNA|를|를 AI|와|와 CCTV|은|는 IBM|이|이 CNN|으로|으로 SNS|을|를
-    PDF|로|로 tvN|은|은 html|으로|로 NASA|이|가
+    PDF|로|로 tvN|은|은 html|으로|로 J|을|를
+Four capitals and more, letters or a word
+    NASA|이|가 UNESCO|은|는 OECD|와|와 ASEAN|은|은 HTML|으로|로 ABBA|이|가 GOOGLE|이|이(가) IDOL|은|은
+    MARVEL|를|을 HOUSE|은|는 CENTER|은|은(는) PHONE|이|이(가)
+Titles
+    Mr.|을|를 Dr.|은|는 Jr|와|와 MR|을|을
 Latin words by their spelling
     Google|이|이 Apple|으로|로 email|을|을 Seoul|로|로 hotel|은|은 game|을|을 Chrome|으로|으로
     iPhone|은|은 Python|을|을 Instagram|이|이 King|과|과 YouTube|을|를 Android|로|로 server|을|를
     software|을|를 code|은|는 page|로|로 bus|이|가 box|을|를 test|은|는 desk|을|를 camp|로|로 Sony|이|가
     Java|와|와 app|을|을 cup|은|은 Facebook|은|은 music|을|을 stock|이|이 chat|으로|으로 robot|은|은
+    tongue|를|을 league|는|는 in|은|은
     internet|을|을 type|으로|으로 web|을|을(를) blog|은|은(는) bit|이|이(가) boat|로|(으)로
 Names that are not read as they are spelt
     York|은|은 YORK|을|을 Europe|은|은 Munich|이|이 Scott|과|과 Rome|은|는 Chile|을|를 Ukraine|로|로
+    NAVER|을|를 SAMSUNG|를|을 LINE|를|을 NASDAQ|를|을 KOSDAQ|은|은 APEC|를|을 TOEFL|으로|로 TOEIC|이|이
     Tibet|이|가 Park|은|은(는) Yorker|은|는
 Letters and digits together
     A4|를|를 G20|을|을 F-16|은|은 B52|를|를 K5|는|는 MP3|을|을(를) K9|과|과(와) 5G|을|를 3D|로|로

@@ -12,6 +12,7 @@ import pytest
 from build_kit import cli, examples, fail, recipe, rows_file, succeed, template
 from compose_kit import write_tokenizer
 from instructify.checks import REASONS
+from instructify.errors import InstructifyError
 from instructify.preview import Sheet, Wanted, find, open_bench, sheets
 from instructify.preview.saved import saved_versions
 from instructify.preview.target import VARIANTS
@@ -205,6 +206,28 @@ def test_options_that_do_not_go_together_are_told(notes: Path) -> None:
         "preview", notes / "own/notes", "--data", notes / "rows.jsonl", "--against", notes / "a.jinja"
     )
     assert said == "--against: only one template can be compared with a file"
+
+
+def test_a_folder_of_a_subset_finds_its_rows_in_the_data_root(notes: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (notes / "root/some/part").mkdir(parents=True)
+    pq.write_table(pa.table({"text": ["one"], "why": ["a"]}), notes / "root/some/part/train.parquet")
+    path = template(notes / "own/some/part", "plain", "{{ text }} Calm?\n|||\n{{ why }}")
+    for target in (path, path.parent):
+        (sheet,) = made(notes, target, [0], data=None, data_root=notes / "root")
+        assert (sheet.task, sheet.cards[0].now.text[0]) == ("some/part", "one Calm?")
+
+
+def test_a_template_is_shown_beside_a_broken_one(notes: Path) -> None:
+    (notes / "own/notes/bad.jinja").write_text("---\nauthor: @me\n---\n{{ text }} ||| y\n")
+    for target, name in (("own/notes/terse.jinja", "*"), ("own/notes", "terse")):
+        (sheet,) = made(notes, target, [0], template=name)
+        assert sheet.template.name == "terse"
+    for target in ("own/notes/bad.jinja", "own/notes"):
+        with pytest.raises(InstructifyError, match=r"bad\.jinja:2"):
+            made(notes, target, [0])
 
 
 @pytest.mark.parametrize(("option", "value"), [("--data", "rows.jsonl"), ("--split", "test")])

@@ -134,6 +134,15 @@ def test_a_template_may_change_its_name_while_its_file_is_watched(words: Path) -
     assert [sheet.template.name for sheet in sheets(refreshed(bench))] == ["another name"]
 
 
+def test_a_watched_file_is_shown_again_while_another_in_its_folder_is_broken(words: Path) -> None:
+    (words / "work").mkdir()
+    wanted = Wanted(str(words / "own/words/one.jinja"), data=str(words / "rows.jsonl"))
+    bench = open_bench(find(wanted, words / "work"), 1, [], words / "work")
+    (words / "own/words/two.jinja").write_text("---\nauthor: @me\n---\n{{ word }} ||| y\n")
+    template(words / "own/words", "one", "{{ word }} again?\n|||\n{{ word }}")
+    assert sheets(refreshed(bench))[0].cards[0].now.text[0].endswith(" again?")
+
+
 def test_a_task_that_has_lost_its_template_gets_it_back(words: Path) -> None:
     (words / "work").mkdir()
     template(words / "own/others", "one", "{{ word }}.\n|||\n{{ word }}")

@@ -15,7 +15,7 @@ from instructify.errors import InstructifyError
 from instructify.keys import Key
 from instructify.render.reference import reference
 from instructify.templates import Template, matches, open_library
-from instructify.templates.library import builtin_root
+from instructify.templates.library import builtin_root, dataset_of
 from instructify.templates.ours import parse_template, read_task_file
 from instructify.templates.promptsource import parts
 from instructify.templates.stats import template_stats
@@ -44,6 +44,45 @@ def test_two_templates_of_one_name_are_refused_across_the_formats(tmp_path: Path
     (said,) = complaints(open_library(["own"], tmp_path).templates, "d")
     assert said.startswith(f"{two}:3: ")
     assert str(one) in said
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "is_told"),
+    [
+        (["*"], [], True),
+        (["good", "b*"], [], True),
+        (["bad"], [], True),
+        (["good"], [], False),
+        (["g*"], [], False),
+        (["*"], ["bad"], False),
+    ],
+)
+def test_a_broken_file_is_told_to_whom_may_want_it(
+    tmp_path: Path, include: list[str], exclude: list[str], is_told: bool
+) -> None:
+    template(tmp_path / "own/d", "good", "{{ x }} ||| y")
+    (tmp_path / "own/d/bad.jinja").write_text("---\nauthor: @me\n---\n{{ x }} ||| y\n")
+    library = open_library(["own"], tmp_path)
+    if is_told:
+        (said,) = complaints(library.templates, "d", include, exclude)
+        assert "bad.jinja:2" in said
+    else:
+        assert [found.name for found in library.templates("d", include, exclude)] == ["good"]
+
+
+def test_a_broken_file_that_may_have_any_name_is_told_unless_every_name_is_known(tmp_path: Path) -> None:
+    template(tmp_path / "own/d", "good [1]", "{{ x }} ||| y")
+    (tmp_path / "own/d/bad.jinja").write_text("---\nname: better\nauthor: @me\n---\n{{ x }} ||| y\n")
+    library = open_library(["own"], tmp_path)
+    assert len(library.templates("d", ["good [1]"])) == len(library.templates("d", ["good [[]1]"])) == 1
+    for pattern in ("better", "g*"):
+        assert "bad.jinja:3" in complaints(library.templates, "d", [pattern])[0]
+
+
+def test_where_nothing_can_be_read_it_is_told_why(tmp_path: Path) -> None:
+    (tmp_path / "own/d").mkdir(parents=True)
+    (tmp_path / "own/d/bad.jinja").write_text("---\nauthor: @me\n---\n{{ x }} ||| y\n")
+    assert "bad.jinja:2" in complaints(open_library(["own"], tmp_path).templates, "d", ["good"])[0]
 
 
 def test_a_name_in_two_collections_is_no_conflict(tmp_path: Path) -> None:
@@ -145,6 +184,16 @@ def test_a_task_file_decides_what_is_the_subset(text: str, tmp_path: Path) -> No
     (tmp_path / "own/a/b/task.yaml").write_text(text, "utf-8")
     expected = ("a", "b") if "subset" in text else ("a/b", None)
     assert open_library(["own"], tmp_path).parts("a/b") == expected
+
+
+def test_a_folder_without_a_task_file_is_the_longest_end_of_its_path_in_the_data_root(tmp_path: Path) -> None:
+    for name in ("data/cola", "data/glue/cola", "own/glue/cola", "own/cola", "own/other"):
+        (tmp_path / name).mkdir(parents=True)
+    data = tmp_path / "data"
+    assert dataset_of(tmp_path / "own/glue/cola", data) == "glue/cola"
+    assert dataset_of(tmp_path / "own/cola", data) == "cola"
+    assert dataset_of(tmp_path / "own/other", data) is None
+    assert dataset_of(tmp_path / "own/cola", None) is None
 
 
 def test_every_task_file_of_ours_names_its_folder() -> None:

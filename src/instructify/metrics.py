@@ -74,6 +74,23 @@ METRICS: Mapping[str, Callable[[str, str], float]] = {
 }
 """Metric name -> function of (prediction, target)."""
 
+DECLARED: Mapping[str, str | None] = {
+    **dict.fromkeys(("rouge", "rouge_l", "bleu"), "rouge_l"),
+    **dict.fromkeys(("token_f1", "squad", "span_squad", "coqa_f1"), "token_f1"),
+    **dict.fromkeys(("exact_match", "accuracy", "cot_answer_accuracy", "other", "trivia_qa"), None),
+    **dict.fromkeys(("auc", "edit_distance", "mean_reciprocal_rank", "mean_squared_error", "multirc"), None),
+    **dict.fromkeys(("pearson_correlation", "spearman_correlation"), None),
+}
+"""Name by which a template declares a metric -> the metric of what a model generates, exact_match for None.
+
+They are ours and those of promptsource @ 7dab96a, promptsource/templates.py, as `metric_key` spells them.
+"""
+
+
+def metric_key(name: str) -> str:
+    """Return a declared metric's name as DECLARED has it: in lower case, words joined by underscores."""
+    return name.lower().replace(" ", "_").replace("-", "_")
+
 
 def stated_answer(text: str) -> str:
     """Return the answer that a chain of thought comes to, or the whole text if it states none.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from instructify.compose.schedule import variants_of
 from instructify.errors import InstructifyError, Problem, nearest
+from instructify.metrics import DECLARED, METRICS, metric_key
 from instructify.origins import Identity
 from instructify.recipe.load import LoadedRecipe
 from instructify.recipe.models import FilesSource, HubSource, Source, TaskEntry, WorldSource, resolve
@@ -62,6 +63,7 @@ def make_draft(
     folder = entry.templates.dataset or _dataset_name(entry)
     info = library.task_info(folder)
     templates = select_templates(library, entry, folder)
+    _check_metrics(templates)
     cluster = entry.cluster or info.cluster
     if cluster is None:
         raise InstructifyError(Problem("no task cluster", expected="cluster: in the recipe or in task.yaml"))
@@ -143,8 +145,8 @@ def _rooted(spec: Source, root: Path | None) -> Source:
 
 def select_templates(library: TemplateLibrary, entry: TaskEntry, folder: str) -> tuple[Template, ...]:
     """Return the templates a task asks for; raises InstructifyError when a pattern matches none."""
-    every = library.templates(folder)
     wanted = entry.templates
+    every = library.templates(folder, wanted.include, wanted.exclude)
     names = [template.name for template in every]
     problems = [
         Problem(f"no template is called {pattern!r}", nearest=nearest(pattern, names))
@@ -163,6 +165,24 @@ def select_templates(library: TemplateLibrary, entry: TaskEntry, folder: str) ->
     if not chosen:
         raise InstructifyError(Problem("every template is excluded"))
     return chosen
+
+
+def _check_metrics(templates: Sequence[Template]) -> None:
+    """Raise InstructifyError for a metric of our templates that no evaluation would know."""
+    problems = [
+        Problem(
+            f"template {template.name!r} declares the metric {name!r}, which is none",
+            template.origin,
+            f"one of {', '.join(METRICS)}",
+            nearest(metric_key(name), DECLARED),
+        )
+        for template in templates
+        if template.dialect == "strict"
+        for name in template.metrics
+        if metric_key(name) not in DECLARED
+    ]
+    if problems:
+        raise InstructifyError(*problems)
 
 
 def needed_columns(templates: tuple[Template, ...], columns: tuple[str, ...]) -> tuple[str, ...]:

@@ -12,7 +12,9 @@ from string import Formatter
 class Words:
     """Words of one language for options, exemplars and reasoning.
 
-    In `before` and `after`, {rationale} and {answer} are filled in.
+    In `before` and `after`, {rationale} and {answer} are filled in. Each has a form with the
+    answer first or after a colon, where it may be a sentence. The Korean words have no level of speech, since
+    they stand beside templates of every level.
     """
 
     options: str
@@ -76,7 +78,7 @@ WORDS: Mapping[str, Words] = {
     ),
     "ko": Words(
         options="보기:",
-        choices="다음 중 하나를 고르세요.",
+        choices="다음 중 하나:",
         last=" 또는 ",
         question="질문",
         answer="답",
@@ -85,18 +87,18 @@ WORDS: Mapping[str, Words] = {
         task="문제",
         solution="풀이",
         example="예시",
-        turn="이제 풀어 보세요",
+        turn="이번 문제",
         asking_before=(
-            "먼저 이유를 설명한 다음 답하세요.",
-            "어떻게 답에 이르렀는지 보여 주세요.",
-            "차근차근 풀어 보세요.",
+            "풀이를 먼저, 답은 그다음에.",
+            "답에 이르는 과정과 답을 함께.",
+            "한 단계씩 차근차근, 답은 맨 끝에.",
         ),
         asking_after=(
-            "먼저 답하고 그 이유를 설명하세요.",
-            "답과 그 근거를 함께 쓰세요.",
+            "답을 먼저, 이유는 그다음에.",
+            "답과 그 근거를 함께.",
         ),
         before=(
-            "{rationale} 따라서 답은 {answer}입니다.",
+            "{rationale} 따라서 답: {answer}",
             "{rationale}\n답: {answer}",
             "{rationale} 그러므로 정답: {answer}",
         ),

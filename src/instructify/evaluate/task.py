@@ -10,7 +10,7 @@ from instructify.evaluate.heldout import HeldOutTask
 from instructify.evaluate.rank import Question, rank
 from instructify.evaluate.scores import score_schema
 from instructify.evaluate.tokens import Ids, Prompt, encode_choices, encode_prompts
-from instructify.metrics import METRICS
+from instructify.metrics import DECLARED, METRICS, metric_key
 from instructify.recipe.training import Evaluate
 from instructify.seq2seq import Seq2Seq
 
@@ -22,17 +22,6 @@ Advance = Callable[[int], object]
 
 GENERATION = ("exact_match", "token_f1", "rouge_l")
 CHAIN = "cot_answer_accuracy"
-DECLARED: Mapping[str, str] = {
-    "rouge": "rouge_l",
-    "rouge_l": "rouge_l",
-    "bleu": "rouge_l",
-    "squad": "token_f1",
-    "span_squad": "token_f1",
-    "coqa_f1": "token_f1",
-    "token_f1": "token_f1",
-}
-"""First metric that a template declares -> headline of its generated answers; exact_match for any other."""
-
 PRIORS_AT_ONCE = 64
 """Choices scored as one question with an empty prompt."""
 
@@ -76,11 +65,8 @@ def headline(example: Example, declared: Sequence[str]) -> str:
         return "accuracy"
     if example["answer_start"] is not None:
         return CHAIN
-    return next((DECLARED[key] for name in declared if (key := _key(name)) in DECLARED), "exact_match")
-
-
-def _key(name: str) -> str:
-    return name.lower().replace(" ", "_").replace("-", "_")
+    known = (DECLARED.get(metric_key(name)) for name in declared)
+    return next(filter(None, known), "exact_match")
 
 
 def _place(example: Example) -> dict[str, Any]:

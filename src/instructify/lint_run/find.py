@@ -11,7 +11,7 @@ from instructify.errors import InstructifyError, Problem, nearest
 from instructify.lint.engine import Draft
 from instructify.recipe.models import FilesSource, Source, WorldSource
 from instructify.templates import open_library, ours, promptsource
-from instructify.templates.library import TASK_FILE
+from instructify.templates.library import TASK_FILE, dataset_of
 from instructify.templates.model import Template
 
 
@@ -159,14 +159,10 @@ def _unread(file: Path, dataset: str, error: InstructifyError) -> Draft:
 def _dataset_of(folder: Path, root: Path, data_root: Path | None) -> str:
     """Return the dataset of a folder without a task.yaml.
 
-    It is the longest end of its path that is a folder of the data root too; or its place below `root`, or its
-    name.
+    It is the folder of the data root that it ends in; or its place below `root`, or its name.
     """
-    parts = folder.resolve().parts
-    ends = ["/".join(parts[-length:]) for length in (3, 2, 1)]
     below = folder.relative_to(root).as_posix()
-    known = (end for end in ends if data_root is not None and (data_root / end).is_dir())
-    return next(known, parts[-1] if below == "." else below)
+    return dataset_of(folder, data_root) or (folder.resolve().name if below == "." else below)
 
 
 def _rooted(batch: Batch, data: str | None, data_root: Path | None, split: str | None) -> Batch:

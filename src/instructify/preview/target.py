@@ -23,6 +23,7 @@ from instructify.recipe.variants import ZERO_SHOT, Tokens, Variant
 from instructify.sources.splits import USUAL, usual_split
 from instructify.sources.tokenizer import find_tokenizer
 from instructify.templates import matches, open_library, promptsource
+from instructify.templates.library import TASK_FILE, dataset_of
 from instructify.templates.ours import read_task_file, read_template
 
 TARGETS = "a template file, a folder of one dataset's templates, a dataset name, or a recipe"
@@ -202,7 +203,7 @@ def _improvised(wanted: Wanted) -> LoadedRecipe:
         folder = place.parent if place.is_file() else place
         if place.suffix == ".jinja" and place.is_file():
             include = escape(read_template(place, "", "").name)
-        dataset, subset, collection, key = _named(folder)
+        dataset, subset, collection, key = _named(folder, wanted.data_root)
         collections = [collection]
         for name in (dataset, subset or dataset, key):
             _check_name(name, str(folder))
@@ -279,13 +280,15 @@ def _check_options(data: str | None, split: str | None) -> None:
         raise InstructifyError(*problems)
 
 
-def _named(folder: Path) -> tuple[str, str | None, str, str]:
+def _named(folder: Path, data_root: Path | None) -> tuple[str, str | None, str, str]:
     """Return dataset, subset, collection root and key of a folder of templates."""
-    facts = folder / "task.yaml"
+    facts = folder / TASK_FILE
     if facts.is_file():
         task = read_task_file(facts)
-        key = task.folder
-        if folder.as_posix().endswith("/" + key):
-            return task.dataset, task.subset, folder.as_posix().removesuffix("/" + key) or "/", key
-        return task.dataset, task.subset, str(folder.parent), folder.name
-    return folder.name, None, str(folder.parent), folder.name
+        dataset, subset, key = task.dataset, task.subset, task.folder
+    else:
+        key = dataset_of(folder, data_root) or folder.name
+        dataset, subset = promptsource.parts(key)
+    if not folder.as_posix().endswith("/" + key):
+        return dataset, subset, str(folder.parent), folder.name
+    return dataset, subset, folder.as_posix().removesuffix("/" + key) or "/", key

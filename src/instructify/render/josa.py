@@ -93,8 +93,13 @@ def _by_syllable(syllable: str) -> int:
 
 REMARKS = {")": "(", "]": "[", "}": "{"}
 """Brackets around what is said beside the word and not read: 서울(Seoul)은 is read 서울은."""
-SYMBOLS = dict.fromkeys("%℃°$€£+&", VOWEL) | {"₩": CONSONANT}
-"""Symbols by their usual reading: 퍼센트, 도, 달러, 유로, 파운드, 플러스, 앤드; 원."""
+SYMBOLS = {
+    **dict.fromkeys("%℃℉°$€£+&", VOWEL),
+    **dict.fromkeys("㎚㎛㎜㎝㎞㎟㎠㎡㎢㎣㎤㎥㎦ℓ㎕㎖㎗㎘㏄㏊㎅㎆㎇㎐㎑㎒㎓㎸㎾㎿㎈㎉㎧㎱㎲㎳", VOWEL),
+    **dict.fromkeys("₩㎍㎎㎏", CONSONANT),
+    **dict.fromkeys("㎩㎪㎫㏈㏖", RIEUL),
+}
+"""Symbols by their usual reading: 퍼센트, 도, 달러, 유로, 파운드, 플러스, 앤드; 원; units as in UNITS."""
 CURRENCIES = ("$", "€", "£", "₩")
 """Symbols that stand before a number and are read after it."""
 
@@ -145,23 +150,35 @@ def _number(word: str) -> int:
 LETTERS = {"l": RIEUL, "r": RIEUL, "m": CONSONANT, "n": CONSONANT}
 """Letters whose Korean names do not end in a vowel: 엘, 알, 엠, 엔."""
 UNITS = {
-    **dict.fromkeys("m cm mm km L l ml mL KB MB GB TB Hz kHz MHz GHz W kW V ha".split(), VOWEL),
-    **dict.fromkeys("g kg mg t".split(), CONSONANT),
-    **dict.fromkeys("mol px".split(), RIEUL),
+    **dict.fromkeys("nm μm µm mm cm km ml mL dl dL kl kL ha KB MB GB TB".split(), VOWEL),
+    **dict.fromkeys("Hz kHz MHz GHz kW MW kV cal kcal".split(), VOWEL),
+    **dict.fromkeys("μg µg mg kg kt".split(), CONSONANT),
+    **dict.fromkeys("mol px dB Pa hPa kPa MPa kJ MJ".split(), RIEUL),
 }
-"""Units as they are read: 미터, 리터, 바이트, 헤르츠, 와트, 볼트; 그램, 톤; 몰, 픽셀. A single letter
-is one only after a number."""
+"""Units as they are read: 미터, 리터, 헥타르, 바이트, 헤르츠, 와트, 볼트, 칼로리; 그램, 톤; 몰, 픽셀, 데시벨,
+파스칼, 줄."""
+NUMBERED = {
+    **dict.fromkeys("m l L W V in".split(), VOWEL),
+    **dict.fromkeys("g t".split(), CONSONANT),
+    **dict.fromkeys("J mi".split(), RIEUL),
+}
+"""Units that are something else where no number stands before them; in is 인치, mi 마일."""
+WHOLE = UNITS | dict.fromkeys("Mr Dr Jr Sr".split(), VOWEL)
+"""What is read in full wherever it stands: units, and 미스터, 닥터, 주니어, 시니어."""
 NAMES = {
-    **dict.fromkeys("chile rome tibet ukraine".split(), VOWEL),
+    **dict.fromkeys("chile rome tibet ukraine naver".split(), VOWEL),
     **dict.fromkeys("europe munich philippines scott york".split(), CONSONANT),
+    **dict.fromkeys("apec kosdaq line nasdaq opec postech samsung toeic".split(), CONSONANT),
+    "toefl": RIEUL,
     "park": UNKNOWN,
 }
-"""Names not read as spelt: 칠레, 로마, 티베트, 우크라이나; 유럽, 뮌헨, 필리핀, 스콧, 욕; 박 or 파크."""
+"""Names not read as spelt, or as capitals would be: 칠레, 로마, 티베트, 우크라이나, 네이버; 유럽, 뮌헨,
+필리핀, 스콧, 욕; 에이펙, 코스닥, 라인, 나스닥, 오펙, 포스텍, 삼성, 토익; 토플; 박 or 파크."""
 ENDINGS = tuple(
     (re.compile(rf"(?:{pattern})\Z"), sound)
     for pattern, sound in (
         (r"le?", RIEUL),  # 호텔, 애플
-        (r"ng|mb|[mn]e?|type", CONSONANT),  # 킹, 게임, 폰, 타입
+        (r"ng|ngue|mb|[mn]e?|type", CONSONANT),  # 킹, 텅, 게임, 폰, 타입
         (r"ck|pp|ook|(?<![aeiou])[aeiou][ckp]|(?<![aeiou])[aou]t", CONSONANT),  # 록, 앱, 북, 뮤직, 챗
         (r"[aeiouy].*[^aeiou][ei]t", CONSONANT),  # 인터넷; but 세트, 비트 and 넷, 펫 among short words
         (r"[aeiou][kpt]|[bg]", UNKNOWN),  # 웹 and 허브, 백 and 블로그, 보트 and 풋
@@ -171,16 +188,28 @@ ENDINGS = tuple(
 """How English words end in Korean, by spelling, the first match counting; after the usage of loanwords."""
 
 
+_LETTERS, _VOWELS = re.compile(r"([0-9]\s?)?([A-Za-zμµ]+)\Z"), re.compile("[aeiouy]")
+
+
 def _latin(word: str) -> int:
-    """Return the last sound of a unit, of a name, of an acronym's last letter, or of a word as spelt."""
-    found = re.search(r"([0-9]\s?)?([A-Za-z]+)\Z", word)
+    """Return the last sound of a unit, of a name, of an acronym's last letter, or of a word as spelt.
+
+    Four capitals or more with a vowel may be a word: what the letter and the spelling say must be the same.
+    """
+    found = _LETTERS.search(word)
     if found is None:
         return UNKNOWN
     number, letters = found.groups()
-    if letters in UNITS and (number or len(letters) > 1):
-        return UNITS[letters]
-    if letters.lower() in NAMES:
-        return NAMES[letters.lower()]
-    if letters.isupper() or not re.search("[aeiouy]", letters):
-        return LETTERS.get(letters[-1].lower(), VOWEL)
-    return next(sound for ending, sound in ENDINGS if ending.search(letters.lower()))
+    if number and letters in NUMBERED:
+        return NUMBERED[letters]
+    if letters in WHOLE:
+        return WHOLE[letters]
+    lower = letters.lower()
+    if lower in NAMES:
+        return NAMES[lower]
+    by_letter = LETTERS.get(lower[-1], VOWEL)
+    is_acronym = letters.isupper()
+    if (is_acronym and len(letters) < 4) or not _VOWELS.search(lower if is_acronym else letters):
+        return by_letter
+    spelt = next(sound for ending, sound in ENDINGS if ending.search(lower))
+    return spelt if spelt == by_letter or not is_acronym else UNKNOWN

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from glob import escape
 from pathlib import Path
 from typing import NoReturn
 
@@ -33,6 +34,14 @@ class TaskInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """A template that cannot be read, and why; `name` is None where its file alone does not tell it."""
+
+    name: str | None
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Collection:
     """A folder of templates: `<dataset>[/<subset>]/` with `.jinja` files or a `templates.yaml`."""
 
@@ -53,25 +62,30 @@ class Collection:
 
         Raises InstructifyError with the problems of every file, and for names that two templates share.
         """
+        found, unread = self.read(dataset, truncate)
+        if unread:
+            raise InstructifyError(*(problem for one in unread for problem in one.problems))
+        return found
+
+    def read(self, dataset: str, truncate: bool) -> tuple[list[Template], list[Unread]]:
+        """Return the templates of a dataset, sorted by name, and those that cannot be read or told apart."""
         folder = self.root / dataset
         names = _files(folder)
         found: list[Template] = []
-        problems: list[Problem] = []
+        unread: list[Unread] = []
         for path in (folder / name for name in names if _is_template(name)):
             try:
                 found.append(ours.read_template(path, dataset, self.name))
             except InstructifyError as error:
-                problems += error.problems
+                unread.append(Unread(ours.name_of(path), tuple(error.problems)))
         if promptsource.FILE_NAME in names:
             path = folder / promptsource.FILE_NAME
             try:
                 found += promptsource.read_templates(path, dataset, self.name, truncate)
             except InstructifyError as error:
-                problems += error.problems
-        problems += _shared_names(found)
-        if problems:
-            raise InstructifyError(*problems)
-        return sorted(found, key=lambda template: template.name)
+                unread.append(Unread(None, tuple(error.problems)))
+        unread += _shared_names(found)
+        return sorted(found, key=lambda template: template.name), unread
 
     def task_file(self, dataset: str) -> TaskFile | None:
         """Return what the dataset's task.yaml says, or None."""
@@ -90,12 +104,24 @@ class TemplateLibrary:
         """Return every dataset that has templates, sorted."""
         return sorted({name for collection in self.collections for name in collection.datasets()})
 
-    def templates(self, dataset: str) -> tuple[Template, ...]:
-        """Return the templates of a dataset, sorted by name; raises InstructifyError when there are none."""
+    def templates(
+        self, dataset: str, include: Sequence[str] = ("*",), exclude: Sequence[str] = ()
+    ) -> tuple[Template, ...]:
+        """Return the templates of a dataset that can be read, sorted by name.
+
+        `include` and `exclude` are the patterns of those that are wanted; what they leave out may be broken.
+        Raises InstructifyError when one that they may select cannot be read, and when there are none at all.
+        """
         found: dict[str, Template] = {}
+        unread: list[Unread] = []
         for collection in self.collections:
-            for template in collection.templates(dataset, self.truncate):
+            templates, bad = collection.read(dataset, self.truncate)
+            for template in templates:
                 found.setdefault(template.name, template)
+            unread += bad
+        asked = [one for one in unread if not found or _is_asked(one.name, found, include, exclude)]
+        if asked:
+            raise InstructifyError(*(problem for one in asked for problem in one.problems))
         if not found:
             names = ", ".join(collection.name for collection in self.collections)
             raise InstructifyError(
@@ -133,6 +159,15 @@ class TemplateLibrary:
 def matches(name: str, pattern: str) -> bool:
     """Tell whether a pattern selects a template: it is its very name, or a glob pattern that fits."""
     return name == pattern or fnmatchcase(name, pattern)
+
+
+def dataset_of(folder: Path, data_root: Path | None) -> str | None:
+    """Return the dataset of a folder of templates without a task.yaml: the longest end of its path, of three
+    parts at most, that is a folder of the data root too; None where there is none.
+    """
+    parts = folder.resolve().parts
+    ends = ("/".join(parts[-length:]) for length in (3, 2, 1))
+    return next((end for end in ends if data_root is not None and (data_root / end).is_dir()), None)
 
 
 def builtin_root() -> Path:
@@ -214,12 +249,24 @@ def _refuse(error: OSError) -> NoReturn:
     raise InstructifyError(Problem(what, where)) from error
 
 
-def _shared_names(templates: Sequence[Template]) -> list[Problem]:
+def _is_asked(name: str | None, known: Iterable[str], include: Sequence[str], exclude: Sequence[str]) -> bool:
+    """Tell whether patterns may select a template that cannot be read.
+
+    One without a name may be any that a pattern selects, unless that pattern is the name of another.
+    """
+    if name is None:
+        named = {*known, *map(escape, known)}
+        return any(pattern not in named for pattern in include)
+    is_included = any(matches(name, pattern) for pattern in include)
+    return is_included and not any(matches(name, pattern) for pattern in exclude)
+
+
+def _shared_names(templates: Sequence[Template]) -> list[Unread]:
     first: dict[str, Template] = {}
-    problems = []
+    unread = []
     for template in templates:
         other = first.setdefault(template.name, template)
         if other is not template:
             what = f"a second template is called {template.name!r}; the first is {other.where}"
-            problems.append(Problem(what, template.where, "another name"))
-    return problems
+            unread.append(Unread(template.name, (Problem(what, template.where, "another name"),)))
+    return unread

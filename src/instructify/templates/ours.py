@@ -16,6 +16,7 @@ from instructify.templates.model import Template
 
 FENCE = "---"
 _JINJA = re.compile(r"\{[{%#]")
+_NAMED = re.compile(rb"^\s*[\"']?name[\"']?\s*:", re.MULTILINE)
 
 
 class FrontMatter(BaseModel):
@@ -59,6 +60,14 @@ class TaskFile(BaseModel):
 def read_template(path: Path, dataset: str, collection: str) -> Template:
     """Return the template of a file; raises InstructifyError naming file and line."""
     return parse_template(read_text(path), str(path), path.stem, dataset, collection)
+
+
+def name_of(path: Path) -> str | None:
+    """Return the name of a template whose file cannot be read; None where the file may give another."""
+    try:
+        return None if _NAMED.search(path.read_bytes()) else path.stem
+    except OSError:
+        return None
 
 
 def parse_template(text: str, where: str, stem: str, dataset: str, collection: str) -> Template:
