@@ -595,3 +595,24 @@ def test_a_long_row_is_over_budget_alone():
     body = loop + " ||| t"
     compare(make(body), pa.table({"text": texts}))
     compare(make(body, "strict"), pa.table({"text": texts}))
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        make("{{ text }}|||t{{ x | lower }}", "strict", rationale="{% set x = text %}because"),
+        make("{{ text }}|||{{ x }}", "strict", rationale="{% set x = text %}because"),
+        make("{{ text }}|||{{ x }}", "promptsource", choices="{% set x = text %}{{ text }} ||| no"),
+        make("{{ text }}|||{{ x }}", "strict", choices=("{% set x = text %}{{ text }}", "no")),
+    ],
+)
+def test_what_one_text_of_a_template_assigns_is_not_known_in_the_next(template):
+    rows = pa.table({"text": ["one", "two", "no"]})
+    compare(template, rows)
+
+
+def test_the_mark_that_stands_for_bars_is_turned_back_in_choices_too():
+    rows = pa.table({"text": ["a", f"b{PROTECTOR}c", "d"], "label": [0, 1, 1]})
+    template = make("say|||{{ answer_choices[label] }}", choices="{{ text }} ||| no")
+    outcomes = compare(template, rows)
+    assert outcomes[1][2] == ("b|||c", "no")

@@ -73,6 +73,8 @@ def vectors(rows: Rows, key: Key, prepared: Prepared) -> Vectors:
     if not strict:
         batch.harden(rows.with_bar)
     for step in prepared.steps:
+        # what one text assigns is not known in the next
+        batch.names = {"answer_choices": batch.names["answer_choices"]}
         if step.result == "chosen":
             chosen = split_choices(batch, step.tree) if not strict else listed_choices(batch, step.tree)
             batch.names["answer_choices"] = replace(chosen, are_choices=True)
@@ -89,15 +91,15 @@ def vectors(rows: Rows, key: Key, prepared: Prepared) -> Vectors:
     if len(parts) != 2:
         raise NotVector("not two parts")
     inputs, targets = (stripped_text(batch, part) for part in parts)
-    for text in (inputs, targets) if not strict else ():
-        if holds(text, PROTECTOR):
-            batch.harden(rows_that_hold(text, PROTECTOR))
     labels = None
     if constant is not None:
         labels = label_in(targets, constant)
     elif chosen is not None:
         labels = label_among(targets, chosen)
     choices = constant if chosen is None else list_array(chosen, len(rows))
+    for said in (inputs, targets, choices) if not strict else ():
+        if said is not None and not isinstance(said, tuple) and holds(said, PROTECTOR):
+            batch.harden(rows_that_hold(said, PROTECTOR))
     fallen = _fallen(batch, inputs, targets, rationales, labels)
     return Vectors(inputs, targets, choices, labels, rationales, fallen, batch.hard)
 
