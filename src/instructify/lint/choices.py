@@ -1,11 +1,10 @@
-"""Rules on answer choices: defined, shown, right, and in the order of the labels."""
+"""Rules on answer choices: defined, shown and right."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 from jinja2 import nodes
 
@@ -80,66 +79,6 @@ def single_choice(subject: Subject) -> Iterator[Found]:
     one = [s for s in subject.examples if s.choices is not None and len(s.choices) == 1]
     if (fixed is not None and len(fixed) == 1) or len(one) > OFTEN * len(subject.samples):
         yield Found("there is only one answer choice", "several choices, or none")
-
-
-def choices_against_labels(subject: Subject) -> Iterator[Found]:
-    """Choices differ from the names of a ClassLabel in number or order, or a target has the wrong name."""
-    for piece, node in subject.body.expressions():
-        if not isinstance(node, nodes.Getitem) or not isinstance(node.arg, nodes.Name):
-            continue
-        names = subject.labels.get(node.arg.name)
-        listed = _listed(subject, node.node)
-        if not names or listed is None:
-            continue
-        shown = f"the names of {node.arg.name}: {', '.join(names)}"
-        if len(listed) != len(names):
-            yield Found(f"{len(listed)} choices for {len(names)} labels", shown, piece.line)
-            return
-        mine, theirs = ([_folded(text) for text in texts] for texts in (listed, names))
-        if mine != theirs and sorted(mine) == sorted(theirs):
-            yield Found("the choices are in another order than the labels", shown, piece.line)
-            return
-    yield from _wrong_names(subject)
-
-
-def _wrong_names(subject: Subject) -> Iterator[Found]:
-    """Find targets that are the name of another label than the row has; a task of its own may ask for it."""
-    if subject.template.kind == "inverted" or subject.template.original_task is False:
-        return
-    read = subject.body.names()
-    for column in (name for name in subject.labels if name in read):
-        names = [_folded(name) for name in subject.labels[column]]
-        wrong = [s for s in subject.examples if _wrongly_named(s, s.row.get(column), names)]
-        if len(wrong) > OFTEN * len(subject.examples):
-            first = wrong[0]
-            right = subject.labels[column][int(first.row[column])]
-            what = f"the target names another label in {share(len(wrong), subject.examples)}"
-            yield Found(
-                f"{what}, as in row {first.number}: {_cut(repr(first.target))}", f"{right!r}, by {column}"
-            )
-            return
-
-
-def _wrongly_named(sample: Sample, label: Any, names: Sequence[str]) -> bool:
-    """Tell whether the target is a name in letters, and not that of the label."""
-    target = _folded(sample.target)
-    is_label = isinstance(label, int) and 0 <= label < len(names)
-    return is_label and target in names and names[label] != target and not target.isdigit()
-
-
-def _listed(subject: Subject, node: nodes.Node) -> Sequence[str] | None:
-    """Return the texts of a list that is fixed: a literal, or the answer choices."""
-    if isinstance(node, nodes.Name) and node.name == "answer_choices":
-        return fixed_choices(subject.template)
-    if isinstance(node, (nodes.List, nodes.Tuple)):
-        values = [item.value for item in node.items if isinstance(item, nodes.Const)]
-        if len(values) == len(node.items) and all(isinstance(value, str) for value in values):
-            return values
-    return None
-
-
-def _folded(text: str) -> str:
-    return re.sub(r"[\W_]+", " ", text.casefold()).strip()
 
 
 def target_outside_choices(subject: Subject) -> Iterator[Found]:

@@ -10,7 +10,7 @@ from instructify.checks import check
 from instructify.compose.marks import FIT_CLOSE, FIT_OPEN, OPTIONS, plain
 from instructify.errors import InstructifyError, Problem, RowError
 from instructify.keys import Key
-from instructify.lint.ignores import read_ignores
+from instructify.lint.ignores import key_lines, read_ignores
 from instructify.lint.model import BUDGET, Found, Render, Sample, Severity, Subject, Tokens
 from instructify.lint.pieces import body_of
 from instructify.lint.table import RULES, Rule
@@ -78,7 +78,7 @@ def _run(subject: Subject, rules: Mapping[str, Rule]) -> list[Finding]:
     findings: list[Finding] = []
     for name, rule in rules.items():
         if _can_run(name, rule, subject):
-            found = list(rule.check(replace(subject, ran=ran)))
+            found = list(dict.fromkeys(rule.check(replace(subject, ran=ran))))
             ran[name] = bool(found)
             if name not in ignored:
                 findings += [_finding(name, rule, subject.template, one) for one in found]
@@ -128,6 +128,7 @@ def _subject(draft: Draft, data: Data, tokens: Tokens | None, budget: int) -> Su
         tokens=tokens,
         budget=budget,
         ignores=read_ignores(draft.text, RULES),
+        keys=key_lines(draft.text),
     )
     if draft.unread:
         return subject

@@ -7,9 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jinja2 import nodes
-
 from instructify.lint.choices import FEW, fixed_choices
+from instructify.lint.leaks import PROBES
 from instructify.lint.model import Found, Sample, Subject, share
 
 OWN_RULE = frozenset({"unlabelled", "none-printed", "target-not-in-choices", "ambiguous-target"})
@@ -17,11 +16,10 @@ OWN_RULE = frozenset({"unlabelled", "none-printed", "target-not-in-choices", "am
 BLANK = frozenset({"blank-prompt", "blank-target", "not-two-parts"})
 """Reasons by which a template with a condition skips a row on purpose."""
 MAX_DROPPED = 0.01
-PROBES = 8
-"""Rows that are changed to see what follows."""
 
 _RUN = re.compile(r"\n[^\S\n]*\n[^\S\n]*\n")
 _DOUBLED = re.compile(r"(?<![.?!…,])(?:[.!?][.,]|[,;:][.,])(?![.?!,])|(?<=\w)\s[,.](?=\s|$)")
+_OWN_DOUBLED = re.compile(r"[^\s.?!,;:]+(?:[.,;:][?!]|[?!][.,;:]|\.\.[?!]?|,,)(?![.,;:?!)])")
 _ABBREVIATION = re.compile(r"(^|\W)\w\.$|\.\w+\.$|^(etc|Inc|Co|Corp|Ltd|Jr|Sr|al)\.$")
 _STATED = re.compile(
     r"(?:####|\bthe (?:final |correct )?answer(?: is)?:?|정답은|답은)\s*(.+?)\s*$",
@@ -41,6 +39,11 @@ def no_example(subject: Subject) -> Iterator[Found]:
 
 def dropped_rows(subject: Subject) -> Iterator[Found]:
     """Rows are dropped for reasons of the template."""
+    below = [s for s in subject.samples if s.reason == "unlabelled" and _is_labelled(subject, s)]
+    if len(below) > MAX_DROPPED * len(subject.samples):
+        what = f"{share(len(below), subject.samples)} are dropped, as row {below[0].number}"
+        cause = "an index into the answer choices is below 0 or null, though no label of the row is"
+        yield Found(f"{what}: {cause}", "an index that counts from 0")
     excused = OWN_RULE | (BLANK if _may_skip(subject) else set())
     dropped = [s for s in subject.samples if s.reason and s.reason not in excused]
     if subject.examples and len(dropped) > MAX_DROPPED * len(subject.samples):
@@ -48,6 +51,15 @@ def dropped_rows(subject: Subject) -> Iterator[Found]:
         detail = f": {first.detail}" if first.detail else ""
         what = f"{share(len(dropped), subject.samples)} are dropped, as row {first.number} for {first.reason}"
         yield Found(what + detail, "rows that the template can use, or a condition around the body")
+
+
+def _is_labelled(subject: Subject, sample: Sample) -> bool:
+    """Tell whether no value that the template reads is such as stands for a label that is not given."""
+    return not any(map(_is_no_label, (sample.row.get(name) for name in subject.variables)))
+
+
+def _is_no_label(value: Any) -> bool:
+    return value in (None, "", "-", "-1") or (isinstance(value, (int, float)) and not value >= 0)
 
 
 def _may_skip(subject: Subject) -> bool:
@@ -123,59 +135,6 @@ def constant_prompt(subject: Subject) -> Iterator[Found]:
         )
 
 
-def label_in_prompt(subject: Subject) -> Iterator[Found]:
-    """The prompt of an original task changes with the label, so that it gives the answer away."""
-    if not subject.is_original:
-        return
-    for name in sorted(subject.variables):
-        values = _label_values(subject, name)
-        probes = [example for example in subject.examples if _is_plain(example.row.get(name))][:PROBES]
-        if len(values) < 2 or not probes:
-            continue
-        leaks = sum(_leaks(subject, probe, name, values) for probe in probes)
-        if leaks > len(probes) // 2:
-            yield Found(
-                f"the prompt changes with {name}, and so does the target", "a prompt without the answer"
-            )
-            return
-
-
-def _label_values(subject: Subject, name: str) -> list[Any]:
-    """Return the values of a column that looks like a label: a ClassLabel, or few short values."""
-    if name in subject.labels:
-        return list(range(len(subject.labels[name])))
-    given = [sample.row.get(name) for sample in subject.samples]
-    values = {value for value in given if _is_plain(value)}
-    is_short = all(len(str(value)) < 40 for value in values)
-    return sorted(values, key=repr) if is_short and len(values) <= max(2, len(given) // 10) else []
-
-
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, (int, str))
-
-
-def _leaks(subject: Subject, sample: Sample, name: str, values: list[Any]) -> bool:
-    for value in values:
-        if value != sample.row[name]:
-            other = subject.render({**sample.row, name: value}, sample.number)
-            if not other.reason and other.target != sample.target and other.choices == sample.choices:
-                return other.prompt != sample.prompt
-    return False
-
-
-def target_in_prompt(subject: Subject) -> Iterator[Found]:
-    """The prompt of an original task prints the very expression that is the target."""
-    target = [p for p in subject.body.pieces if p.side == "target" and (p.kind != "text" or p.text.strip())]
-    if not subject.is_original or len(target) != 1:
-        return
-    for piece in subject.body.prints("prompt"):
-        if piece.node == target[0].node and not isinstance(piece.node, nodes.Const):
-            shown = [s for s in subject.examples if s.target in s.prompt]
-            if shown and len(shown) == len(subject.examples):
-                yield Found("the prompt prints what is the target", "a prompt without the answer", piece.line)
-                return
-
-
 def blank_lines(subject: Subject) -> Iterator[Found]:
     """Two or more blank lines in a row that are not the data's."""
     runs = [sample for sample in subject.examples if _has_run(sample)]
@@ -206,7 +165,12 @@ def _collapsed(value: Any) -> Any:
 
 
 def doubled_punctuation(subject: Subject) -> Iterator[Found]:
-    """A punctuation mark of the template meets one of the data, or a blank stands before it."""
+    """A punctuation mark of the template meets one of the data or of its own, or a blank stands before it."""
+    for piece in subject.body.texts("prompt"):
+        if (own := _OWN_DOUBLED.search(piece.text)) and not _ABBREVIATION.search(own[0].rstrip("?!,;:")):
+            line = piece.line + piece.text[: own.start()].count("\n")
+            yield Found(f"punctuation meets punctuation: {own[0]!r}", "one mark", line)
+            return
     bad = [(sample, found) for sample in subject.examples if (found := _doubled(sample))]
     if len(bad) > 0.1 * len(subject.examples):
         sample, found = bad[0]

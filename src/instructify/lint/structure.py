@@ -24,21 +24,23 @@ _LATIN, _LETTER = re.compile(r"[A-Za-z]{2,}"), re.compile(r"[A-Za-z]")
 def unreadable(subject: Subject) -> Iterator[Found]:
     """The file is no template: its front matter or its YAML does not hold."""
     for problem in subject.unread:
-        yield _of_problem(subject.template, problem)
+        yield _of_problem(subject, problem)
 
 
 def syntax(subject: Subject) -> Iterator[Found]:
     """The text is not Jinja, or uses what a prompt template may not use."""
     for problem in subject.broken:
         if NEEDS_ONE not in problem.expected:
-            yield _of_problem(subject.template, problem)
+            yield _of_problem(subject, problem)
 
 
 def separator(subject: Subject) -> Iterator[Found]:
     """Prompt and target are not parted by exactly one |||."""
     for problem in subject.broken:
         if NEEDS_ONE in problem.expected:
-            yield _of_problem(subject.template, problem)
+            listed = [int(line) for line in re.findall(r"\d+", problem.what)]
+            line = (listed[-1] if listed else subject.template.line) - subject.template.line + 1
+            yield Found(problem.what, problem.expected, line)
     if subject.template.dialect == "promptsource" and subject.body.tree and subject.body.separators != 1:
         yield Found(f"found {subject.body.separators} {SEPARATOR} on one way through the body", NEEDS_ONE)
 
@@ -163,10 +165,19 @@ def stray_braces(subject: Subject) -> Iterator[Found]:
 def missing_space(subject: Subject) -> Iterator[Found]:
     """A word of the template follows a printed value without a space."""
     for piece in subject.body.texts():
-        found = re.match(r"[A-Z][a-z]+\b", piece.text)
-        if found and piece.after and not any(isinstance(n, _WORKED_OUT) for n in _parts(piece.after)):
+        found = re.match(r"[A-Z][a-z]+\b|[a-z]{2,}(?= [a-zA-Z])", piece.text)
+        if (
+            found
+            and found[0] not in _SUFFIXES
+            and piece.after
+            and not any(isinstance(n, _WORKED_OUT) for n in _parts(piece.after))
+        ):
             what = f"{found[0]!r} follows a printed value without a space"
             yield Found(what, f"a space before {found[0]!r}", piece.line)
+
+
+_SUFFIXES = frozenset("st nd rd th es ed ing er est ly ness ful less like km kg cm mm am pm".split())
+"""What may rightly follow a value without a space."""
 
 
 def _parts(node: nodes.Node) -> Iterator[nodes.Node]:
@@ -259,11 +270,10 @@ def _line_in(piece: Piece, text: str) -> int:
     return piece.line + piece.text[: piece.text.index(text)].count("\n")
 
 
-def _of_problem(template: Template, problem: Problem) -> Found:
-    """Return a problem as a finding, its line told from its place."""
+def _of_problem(subject: Subject, problem: Problem) -> Found:
+    """Return a problem as a finding, its line told from its place, or from the key that it is about."""
+    template = subject.template
     what = problem.what + (f"; did you mean {problem.nearest!r}?" if problem.nearest else "")
-    line = 0
-    prefix = f"{template.origin}:"
-    if problem.where.startswith(prefix) and problem.where.removeprefix(prefix).isdigit():
-        line = int(problem.where.removeprefix(prefix)) - template.line + 1
-    return Found(what, problem.expected, line)
+    place = re.fullmatch(r":(\d+)(:\d+)?", problem.where.removeprefix(template.origin))
+    line = int(place[1]) if place else subject.keys.get(problem.what.split(":")[0], 0)
+    return Found(what, problem.expected, line - template.line + 1 if line else 0)

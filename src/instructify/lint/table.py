@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from instructify.lint import choices, korean, rendered, structure, tokenized
+from instructify.lint import choices, head, korean, labels, leaks, rendered, structure, tokenized
 from instructify.lint.model import Found, Severity, Subject
 
 Needs = Literal["text", "columns", "rows", "tokenizer"]
@@ -31,6 +31,10 @@ RULES: Mapping[str, Rule] = {
     "unreadable": Rule(structure.unreadable, "error"),
     "syntax": Rule(structure.syntax, "error"),
     "separator": Rule(structure.separator, "error"),
+    "misplaced-head": Rule(head.misplaced_head, "error"),
+    "control-character": Rule(head.control_character, "warning"),
+    "unknown-metric": Rule(head.unknown_metric, "error"),
+    "unknown-language": Rule(head.unknown_language, "warning"),
     "unknown-column": Rule(structure.unknown_column, "error", "columns"),
     "duplicate-name": Rule(structure.duplicate_name, "error"),
     "duplicate-body": Rule(structure.duplicate_body, "warning"),
@@ -43,6 +47,7 @@ RULES: Mapping[str, Rule] = {
     "draw-twice": Rule(structure.draw_twice, "warning"),
     "wrong-language": Rule(structure.wrong_language, "warning"),
     "speech-level": Rule(korean.speech_level, "warning"),
+    "fixed-particle": Rule(korean.fixed_particle, "info"),
     "bad-ignore": Rule(structure.bad_ignore, "error"),
     # answer choices
     "choices-undefined": Rule(choices.choices_undefined, "error"),
@@ -51,7 +56,7 @@ RULES: Mapping[str, Rule] = {
     "duplicate-choices": Rule(choices.duplicate_choices, "error"),
     "blank-choice": Rule(choices.blank_choice, "error"),
     "single-choice": Rule(choices.single_choice, "warning"),
-    "choices-against-labels": Rule(choices.choices_against_labels, "error", "columns"),
+    "choices-against-labels": Rule(labels.choices_against_labels, "error", "columns"),
     "target-outside-choices": Rule(choices.target_outside_choices, "error", "rows"),
     "choice-never-right": Rule(choices.choice_never_right, "info", "rows"),
     "constant-position": Rule(choices.constant_position, "warning", "rows"),
@@ -67,8 +72,8 @@ RULES: Mapping[str, Rule] = {
     "constant-target": Rule(rendered.constant_target, "warning", "rows"),
     "random-target": Rule(rendered.random_target, "error", "rows"),
     "constant-prompt": Rule(rendered.constant_prompt, "error", "rows"),
-    "label-in-prompt": Rule(rendered.label_in_prompt, "error", "rows"),
-    "target-in-prompt": Rule(rendered.target_in_prompt, "error", "rows"),
+    "label-in-prompt": Rule(leaks.label_in_prompt, "error", "rows"),
+    "target-in-prompt": Rule(leaks.target_in_prompt, "error", "rows"),
     "blank-lines": Rule(rendered.blank_lines, "info", "rows"),
     "doubled-punctuation": Rule(rendered.doubled_punctuation, "info", "rows"),
     "inverted-original": Rule(rendered.inverted_original, "error"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ PROTECTOR = "3ed2dface8203c4c9dfb1a5dc58e41e0"
 """What promptsource puts in place of ||| in row texts (promptsource/templates.py @ 7dab96a)."""
 TRUNCATION = " | string | truncate(2048) }}"
 MAX_OUTPUT = 8_000_000
+CHOICES_FORM = "a list of texts, or an expression that gives one, without {{ }} and |||"
+_BY_TEXT = re.compile(r"'[\w.]+\.Choices object' has no attribute '(.*)'")
 
 REASONS: tuple[tuple[type[Exception], str], ...] = (
     (UndefinedError, "undefined"),
@@ -83,20 +86,20 @@ class ReferenceTemplate:
         self._strict = template.dialect == "strict"
         self._names: list[set[str]] = []
         body = template.body.replace("}}", TRUNCATION) if template.truncate else template.body
-        trees = [self._parse(body, is_body=True)]
-        self._body = self._compile(trees[0], template.origin or template.name)
+        trees = [self._parse(body)]
+        self._body = self._compile(trees[0])
         self._choices: tuple[JinjaTemplate, ...] = ()
         if template.choices is not None:
             texts = template.choices if isinstance(template.choices, tuple) else (template.choices,)
             if self._strict and isinstance(template.choices, str):
                 texts = (f"{{% set _ = keep({template.choices}) %}}",)
-            parsed = [self._parse(text) for text in texts]
-            self._choices = tuple(self._compile(tree, f"{template.where} answer_choices") for tree in parsed)
+            parsed = [self._parse(text, "answer_choices") for text in texts]
+            self._choices = tuple(self._compile(tree, "answer_choices") for tree in parsed)
             trees += parsed
         self._rationale: JinjaTemplate | None = None
         if template.rationale is not None:
-            tree = self._parse(template.rationale)
-            self._rationale = self._compile(tree, f"{template.where} rationale")
+            tree = self._parse(template.rationale, "rationale")
+            self._rationale = self._compile(tree, "rationale")
             trees.append(tree)
         self.variables = frozenset().union(*self._names) - {"answer_choices", "keep"}
         self._mutates = any(_may_mutate(node) for tree in trees for node in tree.find_all(nodes.Node))
@@ -182,7 +185,9 @@ class ReferenceTemplate:
             pieces.append(piece)
         return pieces
 
-    def _parse(self, text: str, is_body: bool = False) -> nodes.Template:
+    def _parse(self, text: str, key: str = "") -> nodes.Template:
+        """Parse the body, or the text that the front matter gives under `key`."""
+        is_body = not key
         where = self.template.origin or self.template.name
         if len(text) > rewrite.MAX_SOURCE:
             raise InstructifyError(
@@ -199,7 +204,7 @@ class ReferenceTemplate:
             if is_body and self._strict:
                 rewrite.cut_at_separator(tree, where, self.template.line)
         except TemplateSyntaxError as error:
-            raise InstructifyError(self._syntax_problem(error, is_body)) from error
+            raise InstructifyError(self._syntax_problem(error, key)) from error
         except RecursionError as error:
             raise InstructifyError(Problem("the template is nested too deeply", where)) from error
         except ValueError as error:  # an integer of more digits than Python converts
@@ -209,7 +214,9 @@ class ReferenceTemplate:
             raise InstructifyError(Problem(what, self.template.where)) from error
         return tree
 
-    def _compile(self, tree: nodes.Template, filename: str) -> JinjaTemplate:
+    def _compile(self, tree: nodes.Template, key: str = "") -> JinjaTemplate:
+        template = self.template
+        filename = f"{template.where} {key}" if key else template.origin or template.name
         try:
             with warnings.catch_warnings():  # Python has its own opinion of {{ 3[1:] }}
                 warnings.simplefilter("ignore")
@@ -217,7 +224,7 @@ class ReferenceTemplate:
             assert isinstance(code, CodeType)  # noqa: S101  (what compile returns unless raw=True)
             return self._env.template_class.from_code(self._env, code, dict(self._env.globals))
         except TemplateSyntaxError as error:
-            raise InstructifyError(self._syntax_problem(error, is_body=False)) from error
+            raise InstructifyError(self._syntax_problem(error, key)) from error
         except (RecursionError, MemoryError, SyntaxError, ValueError, OverflowError) as error:
             raise InstructifyError(
                 Problem("the template is too large to compile", self.template.where)
@@ -233,18 +240,24 @@ class ReferenceTemplate:
             return template.where
         return f"{template.origin or template.name}:{template.line + line - 1}"
 
-    def _syntax_problem(self, error: TemplateSyntaxError, is_body: bool) -> Problem:
+    def _syntax_problem(self, error: TemplateSyntaxError, key: str) -> Problem:
+        """Return what is wrong with the body, or with the text under a key of the front matter."""
         message = (error.message or "syntax error").rstrip(".")
-        line = self.template.line
-        if is_body and self._strict:
-            line += error.lineno - 1
-        elif error.lineno > 1:
-            message += f" (line {error.lineno} of the template's text)"
         guess = ""
         for word, known in (("filter", self._env.filters), ("test", self._env.tests)):
             if message.startswith(f"No {word} named "):
                 guess = nearest(message.split("'")[1], [name for name in known if name[0] != "_"])
-        return Problem(message, f"{self.template.origin or self.template.name}:{line}", nearest=guess)
+        file, line = self.template.origin or self.template.name, self.template.line
+        if not key and self._strict:
+            return Problem(message, f"{file}:{line + error.lineno - 1}", nearest=guess)
+        if error.lineno > 1:
+            message += f" (line {error.lineno} of the template's text)"
+        if key and self._strict:
+            expected = (
+                CHOICES_FORM if isinstance(self.template.choices, str) and key == "answer_choices" else ""
+            )
+            return Problem(f"{key}: {message}", file, expected, guess)
+        return Problem(message, f"{file}:{line}", nearest=guess)
 
 
 def _may_mutate(node: nodes.Node) -> bool:
@@ -257,4 +270,6 @@ def _may_mutate(node: nodes.Node) -> bool:
 
 def _explain(error: Exception) -> str:
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if by_text := _BY_TEXT.fullmatch(text):
+        text = f"answer_choices has no element {by_text[1]!r}: the index is text; a number is made by | int"
     return text if len(text) <= 200 else text[:197] + "..."
