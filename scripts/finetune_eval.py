@@ -18,8 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from instructify.errors import InstructifyError
+from instructify.errors import InstructifyError, Problem
 from instructify.finetune import other_sections, run_folder
+from instructify.finetune.record import read_run, seed_folders
+from instructify.publish.manifest import read_manifest
 from instructify.recipe.load import LoadedRecipe, load_recipe
 from instructify.recipe.models import resolve
 from instructify.seq2seq import require_train_extra
@@ -56,6 +58,9 @@ def run_steps(options: argparse.Namespace) -> int:
     loaded = load_recipe(options.recipe)
     build = options.build or resolve(loaded.recipe.output.dir, loaded.base)
     run = run_folder(loaded, options.run)
+    stale = is_stale(loaded, build)
+    if stale:
+        refuse_outdated(run, build)
     recipe, folders = str(options.recipe), ["--build", str(build), "--run", str(run)]
     device = ["--device", options.device]
     train = [
@@ -63,7 +68,7 @@ def run_steps(options: argparse.Namespace) -> int:
         for seed in loaded.recipe.finetune.seeds
     ]
     steps = [
-        ("build", [["build", recipe, "--out", str(build)]] if is_stale(loaded, build) else []),
+        ("build", [["build", recipe, "--out", str(build)]] if stale else []),
         ("finetune", train),
         ("evaluate", [["evaluate", recipe, *folders, *device]]),
         ("report", [["report", str(run), "--build", str(build)]]),
@@ -115,6 +120,24 @@ def is_stale(loaded: LoadedRecipe, build: Path) -> bool:
         return bool(other_sections(build, loaded.recipe))
     except InstructifyError:
         return True
+
+
+def refuse_outdated(run: Path, build: Path) -> None:
+    """Raise InstructifyError if the build that is to be made anew has finished training runs."""
+    try:
+        present = read_manifest(build)["content_hash"]
+    except InstructifyError:
+        return  # the same build may be made again
+    trained = [
+        one.folder.name
+        for one in map(read_run, seed_folders(run))
+        if one and one.record.data.content_hash == present
+    ]
+    if trained:
+        what = f"{', '.join(trained)} {'was' if len(trained) == 1 else 'were'} trained on the build {build}"
+        what += ", which is not of the recipe's present data sections"
+        expected = "--run and --build with other folders, or the old data sections"
+        raise InstructifyError(Problem(what, str(run), expected))
 
 
 if __name__ == "__main__":

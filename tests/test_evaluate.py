@@ -19,9 +19,18 @@ import pytest
 import build_kit
 import tiny_seq2seq
 from instructify.errors import InstructifyError
-from instructify.evaluate import BASE, Candidate, Job, evaluate, finished, read_held_out, score_schema
+from instructify.evaluate import (
+    BASE,
+    Candidate,
+    Job,
+    evaluate,
+    finished,
+    of_adapter,
+    read_held_out,
+    score_schema,
+)
 from instructify.evaluate.facts import headline as main_metric
-from instructify.evaluate.heldout import HeldOut
+from instructify.evaluate.heldout import HeldOut, _few_shot
 from instructify.evaluate.scores import SCORE_COLUMNS
 from instructify.evaluate.task import _written, headline
 from instructify.evaluate.tokens import Prompt
@@ -29,6 +38,7 @@ from instructify.recipe.load import load_recipe
 from instructify.recipe.models import Recipe
 from instructify.recipe.training import Evaluate, ModelSection
 from instructify.report import write_report
+from instructify.seen import Seen
 from instructify.seq2seq import Seq2Seq, load_seq2seq
 
 
@@ -334,6 +344,47 @@ def test_the_scores_over_seeds_are_those_of_the_report(scored, trained, tmp_path
     assert len(single) == 2
 
 
+def test_each_variant_of_a_task_is_scored_by_itself_and_zero_shot_is_said_of_those_without_exemplars(
+    held_out, tiny_model, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(
+        "instructify.evaluate.facts.seen_by", lambda *_: Seen("unseen", "zero-shot", "a note")
+    )
+    few = read_held_out(held_out.path, limit=12)
+    (task,) = few.tasks
+    examples = tuple({**one, "variant": ("few", "plain")[n % 2]} for n, one in enumerate(task.examples))
+    both = replace(few, tasks=(replace(task, examples=examples, few_shot=frozenset({"few"})),))
+    shots, plain = evaluate(job(tmp_path / "e", both, tiny_model, max_new_tokens=2), Still())["tasks"]
+    assert (shots["title"], plain["title"]) == (f"{task.name}, variant few", f"{task.name}, variant plain")
+    assert (shots["variant"], shots["examples"], shots["seen"]["word"]) == ("few", 6, "few-shot")
+    assert (plain["variant"], plain["examples"], plain["seen"]["word"]) == ("plain", 6, "zero-shot")
+    one = replace(few, tasks=(replace(both.tasks[0], examples=examples[::2]),))
+    (alone,) = evaluate(job(tmp_path / "one", one, tiny_model, max_new_tokens=2), Still())["tasks"]
+    assert (alone["title"], alone["seen"]["word"]) == (task.name, "few-shot")
+
+
+def test_a_recipes_variants_with_exemplars_are_known():
+    made = [("plain", 0), ("one", 1), ("some", [0, 3]), ("none", [0, 0])]
+    assert list(_few_shot([{"name": name, "shots": shots} for name, shots in made])) == ["one", "some"]
+
+
+def test_an_adapter_of_unknown_training_is_unproven_and_a_note_says_so(
+    trained, small_build, tiny_model, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(
+        "instructify.evaluate.facts.seen_by", lambda *_: Seen("unseen", "zero-shot", "a note")
+    )
+    copied = shutil.copytree(trained / "finetune" / "seed-0" / "adapter", tmp_path / "copied")
+    few = read_held_out(small_build, limit=4)
+    for adapter, word in ((copied, "unproven"), (trained / "finetune" / "seed-0" / "adapter", "zero-shot")):
+        asked = job(tmp_path / word, few, tiny_model, of_adapter(adapter), max_new_tokens=2)
+        document = evaluate(asked, Still())
+        assert document["tasks"][0]["seen"]["word"] == word
+        assert any("how it was trained is not known" in note for note in document["notes"]) == (
+            adapter == copied
+        )
+
+
 def test_what_is_scored_already_is_not_scored_again(
     scored, trained, held_out, tiny_model, tmp_path, monkeypatch
 ):
@@ -485,10 +536,10 @@ def test_a_chain_of_thought_is_right_where_it_comes_to_the_answer(prediction, ri
 
 def test_the_headline_of_a_task_is_that_of_most_templates():
     made = [("a", "accuracy"), ("b", "accuracy"), ("c", "rouge_l"), ("c", "rouge_l"), ("c", "rouge_l")]
-    rows = [{"template": name, "variant": "zero_shot", "primary": metric} for name, metric in made]
+    rows = [{"template": name, "primary": metric} for name, metric in made]
     assert main_metric(rows) == "accuracy"
-    few = [{"template": "c", "variant": f"few_shot_{n}", "primary": "rouge_l"} for n in (1, 2)]
-    assert main_metric([*rows, *few]) == "rouge_l"
+    even = [{"template": "d", "primary": "rouge_l"}, {"template": "e", "primary": "rouge_l"}]
+    assert main_metric([*rows, *even]) == "rouge_l"
 
 
 def test_the_command_scores_a_recipe_and_prints_table_notes_and_json(
@@ -503,7 +554,8 @@ def test_the_command_scores_a_recipe_and_prints_table_notes_and_json(
         run={"dir": str(tmp_path / "run")},
     )
     shutil.copytree(trained / "finetune", tmp_path / "run" / "finetune")
-    ask = ("evaluate", recipe, "--build", small_build, "--limit", 30, "--threads", 1)
+    every = len(read_held_out(small_build).tasks[0].examples)
+    ask = ("evaluate", recipe, "--build", small_build, "--threads", 1)
     told = build_kit.cli(*map(str, ask))
     assert told.returncode == 0, told.stderr
     assert "world/entail3" in told.stdout
@@ -511,19 +563,19 @@ def test_the_command_scores_a_recipe_and_prints_table_notes_and_json(
     assert "note: the build is of a recipe with other held_out, mixture, output, seed, tasks" in told.stdout
     assert f"next: instructify report {tmp_path / 'run'}" in told.stdout
     assert "nothing shows that this is zero-shot" in told.stdout
-    assert "tuned, seed 1: 30 of 30 examples" in told.stderr
+    assert f"tuned, seed 1: {every:,} of {every:,} examples" in told.stderr
     folder = tmp_path / "run" / "evaluation"
-    assert len(rows(folder)) == 90
+    assert len(rows(folder)) == 3 * every
     ask = ("evaluate", tmp_path / "run", "--build", small_build, "--limit", 5, "--model", tiny_model)
     document = json.loads(build_kit.succeed(*map(str, ask), "--out", tmp_path / "other", "--json"))
     assert [model["model"] for model in document["models"]] == ["base"]
     assert document["settings"]["batch_size"] == 16  # what the training runs recorded
     assert len(rows(tmp_path / "other")) == 5
     recipe.write_text(recipe.read_text("utf-8").replace("steps: 3", "steps: 4"), encoding="utf-8")
-    problems = build_kit.fail("evaluate", recipe, "--build", small_build, "--limit", "5")
+    problems = build_kit.fail("evaluate", recipe, "--build", small_build)
     said = "was trained with steps 3; the recipe says steps 4; expected instructify finetune --restart"
     assert [problem.split(": ")[1].partition(", or")[0] for problem in problems] == [said] * 2
-    assert len(rows(folder)) == 90
+    assert len(rows(folder)) == 3 * every
 
 
 def test_the_command_refuses_what_it_cannot_score(small_build, tmp_path):
@@ -531,7 +583,12 @@ def test_the_command_refuses_what_it_cannot_score(small_build, tmp_path):
     assert build_kit.fail("evaluate", recipe, "--build", small_build) == [
         f"{tmp_path}/nowhere: there is no such model folder"
     ]
-    for option in (("--task", "world/entail3"), ("--model", "tiny"), ("--adapter", "adapter")):
+    for option in (
+        ("--task", "world/entail3"),
+        ("--limit", "5"),
+        ("--model", "tiny"),
+        ("--adapter", "adapter"),
+    ):
         done = build_kit.cli("evaluate", recipe, "--build", small_build, *option)
         assert done.returncode == 2 and "name one with --out" in done.stderr
 

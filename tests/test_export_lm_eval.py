@@ -210,9 +210,27 @@ def test_what_cannot_be_compared_is_said(tmp_path):
         compare(scores, tmp_path / "empty")
     with pytest.raises(InstructifyError, match="there is no such file"):
         compare(tmp_path / "nothing.parquet", SAMPLES)
+
+
+def test_a_damaged_file_of_samples_is_named_with_its_line(tmp_path):
+    scores, good = ours(tmp_path), first(JOKE)
     bad = tmp_path / f"samples_{JOKE}_2026-12-01T00-00-00.1.jsonl"
-    bad.write_text('{"doc": {}}\n')
-    with pytest.raises(InstructifyError, match=r"jsonl:1: not a logged sample"):
+    for damaged in (
+        b'{"doc": {}}',
+        b"\xff",
+        b"[" * 99_999,
+        json.dumps({**good, "doc": {"example_id": [1]}}).encode(),
+        json.dumps({**good, "filtered_resps": []}).encode(),
+    ):
+        bad.write_bytes(json.dumps(good).encode() + b"\n" + damaged + b"\n")
+        with pytest.raises(InstructifyError, match=r"jsonl:2: not a logged sample"):
+            compare(scores, tmp_path)
+    bad.write_bytes(b"")
+    with pytest.raises(InstructifyError, match=r"\.jsonl: holds no logged sample"):
+        compare(scores, tmp_path)
+    bad.unlink()
+    bad.mkdir()
+    with pytest.raises(InstructifyError, match=r"\.jsonl: cannot read"):
         compare(scores, tmp_path)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import time
@@ -18,7 +19,7 @@ import build_kit
 import finetune_kit
 from instructify.errors import InstructifyError, LockedError
 from instructify.finetune import Settings, finetune, log
-from instructify.finetune.checkpoint import latest_checkpoint
+from instructify.finetune.checkpoint import _digest, latest_checkpoint
 from instructify.finetune.data import encode, read_texts
 from instructify.finetune.loop import IGNORED, _backward, _batch
 from instructify.finetune.run import prepare
@@ -160,7 +161,7 @@ def test_a_restart_that_cannot_begin_leaves_the_old_run_as_it_is(tmp_path, build
     for what, section in {
         "over the budgets": {"max_input_tokens": 4},
         "no training example": {"max_input_tokens": 1, "on_too_long": "drop"},
-        "no layer of the model": {"targets": ["query"]},
+        "no layer of the model has the name 'query'": {"targets": ["query"]},
         "trackio is not installed": {"log_to": ["trackio"]},
     }.items():
         with pytest.raises(InstructifyError, match=what):
@@ -179,6 +180,7 @@ def test_a_damaged_record_or_log_is_named_with_its_place(tmp_path, build, model,
     for damaged, said in {
         "{": "cannot be read",
         "[]": "is not an object",
+        "[" * 99_999: "cannot be read",
         json.dumps(whole | {"finetune": 3}): "finetune: ",
         json.dumps(whole | {"identity": None}): "identity: ",
         json.dumps({**whole, "model": {}}): r"model\.name: ",
@@ -188,7 +190,8 @@ def test_a_damaged_record_or_log_is_named_with_its_place(tmp_path, build, model,
             run(tmp_path, build, model, keep_checkpoints=True)
     record.unlink()
     lines = (done.folder / "metrics.jsonl").read_bytes().splitlines(keepends=True)
-    for damaged in (b"{\n", b"[]\n", b'{"loss": 1.0}\n', b"\xff\n"):
+    deep = b"[" * 99_999 + b"\n"
+    for damaged in (b"{\n", b"[]\n", b'{"loss": 1.0}\n', b"\xff\n", b'{"step": Infinity}\n', deep):
         (done.folder / "metrics.jsonl").write_bytes(lines[0] + damaged + lines[2])
         with pytest.raises(InstructifyError, match=r"metrics\.jsonl:2: is no logged step"):
             run(tmp_path, build, model, keep_checkpoints=True)
@@ -223,17 +226,102 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path, build, model):
     (done.folder / "run.json").unlink()
     with pytest.raises(InstructifyError, match="checkpoint is of a run with other settings"):
         run(tmp_path, build, model, keep_checkpoints=True, batch_size=2)
-    torn = latest_checkpoint(done.folder / "checkpoints")
-    with safe_open(torn, framework="pt") as file:
+
+
+def rewritten(path, change):
+    """Write a checkpoint anew, changed as a function of its header and tensors says."""
+    with safe_open(path, framework="pt") as file:
         header, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    lost = min(tensors)
-    del tensors[lost]
-    save_file(tensors, torn, metadata=header)
-    with pytest.raises(InstructifyError, match=f"checkpoint lacks 1 tensors, as {lost}"):
+    change(header, tensors)
+    save_file(tensors, path, metadata=header)
+
+
+def sealed(change):
+    """Return the change with a checksum that is right for it, so that only later checks can find it."""
+
+    def changed(header, tensors):
+        change(header, tensors)
+        header["sha256"] = _digest(tensors, header)
+
+    return changed
+
+
+def progress(**fields):
+    """Return a change of some fields of the progress."""
+
+    def change(header, tensors):
+        header["progress"] = json.dumps(json.loads(header["progress"]) | fields)
+
+    return change
+
+
+def one_weight(header, tensors):
+    tensors[min(name for name in tensors if name.startswith("weight/"))].view(-1)[-1] += 1e-6
+
+
+def narrowed(header, tensors):
+    name = min(name for name in tensors if name.startswith("weight/"))
+    tensors[name] = tensors[name][:1].clone()  # copy_ would spread it over all rows
+
+
+def lost(header, tensors):
+    del tensors[min(tensors)]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (one_weight, "is not what the training wrote"),
+        (progress(step=4), "is not what the training wrote"),
+        (sealed(narrowed), r"has no weight/\S+ of shape \[16, "),
+        (sealed(lost), r"has no exp_avg/\S+ of shape"),
+        (sealed(progress(epoch=1)), "cannot be read: ValidationError"),
+        (sealed(progress(step="6")), "cannot be read: ValidationError"),
+        (sealed(progress(seconds=float("nan"))), "cannot be read: ValidationError"),
+        (sealed(lambda header, tensors: header.update(progress="[]")), "cannot be read: ValidationError"),
+        (lambda header, tensors: header.update(progress="[" * 99_999), "cannot be read: ValidationError"),
+        (lambda header, tensors: header.pop("sha256"), "cannot be read: ValueError: its header lacks sha256"),
+    ],
+)
+def test_a_checkpoint_that_is_not_what_training_wrote_is_one_error(
+    tmp_path, interrupted, build, model, change, said
+):
+    shutil.copytree(interrupted.parents[1], tmp_path / "run")
+    path = latest_checkpoint(tmp_path / "run" / "finetune" / "seed-0" / "checkpoints")
+    rewritten(path, sealed(lambda header, tensors: None))  # what is not changed is taken
+    untouched = path.read_bytes()
+    rewritten(path, change)
+    assert path.read_bytes() != untouched
+    with pytest.raises(
+        InstructifyError, match=rf"step-00000006\.safetensors: the checkpoint {said}"
+    ) as caught:
         run(tmp_path, build, model, keep_checkpoints=True)
-    torn.write_bytes(torn.read_bytes()[:-100])
-    with pytest.raises(InstructifyError, match="checkpoint cannot be read"):
+    assert len(caught.value.problems) == 1 and "expected --restart" in str(caught.value)
+    path.write_bytes(untouched)
+    run(tmp_path, build, model, keep_checkpoints=True)
+    path.write_bytes(untouched[:-100])
+    (tmp_path / "run" / "finetune" / "seed-0" / "run.json").unlink()
+    with pytest.raises(InstructifyError, match="checkpoint cannot be read: SafetensorError"):
         run(tmp_path, build, model, keep_checkpoints=True)
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory, build, model):
+    """The folder of a seed that trained to its last checkpoint and was killed before run.json was written."""
+    done, _ = run(tmp_path_factory.mktemp("killed"), build, model, keep_checkpoints=True)
+    (done.folder / "run.json").unlink()
+    return done.folder
+
+
+@pytest.mark.parametrize(("place", "relation"), [(".", "is"), ("..", "holds"), ("runs/toy", "lies in")])
+def test_a_run_does_not_go_where_the_build_lies(tmp_path, build, model, place, relation):
+    own = shutil.copytree(build, tmp_path / "parent" / "build")
+    before = files(tmp_path / "parent")
+    loaded = finetune_kit.make_recipe(tmp_path, own, model)
+    for command in ("finetune", "evaluate"):
+        (problem,) = build_kit.fail(command, loaded.path, "--run", own / place)
+        assert f"the folder of the run {relation} the folder of the build" in problem
+    assert files(tmp_path / "parent") == before
 
 
 def test_seeds_train_apart_and_one_at_a_time(tmp_path, build, model):
@@ -327,14 +415,26 @@ def test_bfloat16_trains_and_keeps_what_is_learned_in_float32(tmp_path, build, m
     assert {p.dtype for p in tuned.model.parameters()} == {torch.float32}
 
 
-def test_chosen_targets_get_adapters_and_unknown_ones_are_told_apart(tmp_path, build, model):
+def test_chosen_targets_get_adapters(tmp_path, build, model):
     done, _ = run(tmp_path, build, model, "qv", targets=["q", "v"], r=4)
     config = json.loads((done.folder / "adapter" / "adapter_config.json").read_text())
     assert config["target_modules"] == ["q", "v"]
     assert config["base_model_name_or_path"] == str(model)
+
+
+def test_each_target_must_name_linear_layers_other_than_the_output_head(tmp_path, build, model):
     with pytest.raises(InstructifyError) as caught:
-        run(tmp_path, build, model, "none", targets=["query"])
-    assert "all-linear, or some of k, lm_head, o, q, v, wi_0, wi_1, wo" in str(caught.value)
+        run(tmp_path, build, model, targets=["q", "w1_0", "shared", "lm_head", "encoder"])
+    assert [problem.what for problem in caught.value.problems] == [
+        "no layer of the model has the name 'w1_0'",
+        "'shared' is no linear layer but Embedding",
+        "'lm_head' is the output head, which gets no adapter",
+        "'encoder' is no linear layer but T5Stack",
+    ]
+    assert [problem.nearest for problem in caught.value.problems] == ["wi_0", "", "", ""]
+    assert {problem.expected for problem in caught.value.problems} == {
+        "all-linear, or some of k, o, q, v, wi_0, wi_1, wo"
+    }
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(tmp_path, build, model):

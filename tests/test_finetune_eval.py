@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,21 @@ def test_a_build_is_stale_when_its_data_sections_differ_and_not_when_it_lies_els
     for manifest in ("", "[]", "{}", '{"recipe": 3}', '{"recipe": {"output": []}}'):
         (tmp_path / "manifest.json").write_text(manifest)
         assert module.is_stale(load_recipe(experiment), tmp_path)
+
+
+def test_a_build_with_finished_training_runs_is_not_made_anew(experiment, module, tmp_path):
+    folder = shutil.copytree(experiment.parent, tmp_path / "toy")
+    script(folder / "toy.yaml", "--jobs", "1", "--device", "cpu")
+    path, manifest = folder / "toy.yaml", folder / "out" / "manifest.json"
+    path.write_text(path.read_text("utf-8").replace("name: toy", "name: toy\nseed: 4"), encoding="utf-8")
+    before = manifest.read_bytes()
+    done = script(path, "--device", "cpu", code=1)
+    (line,) = done.stderr.splitlines()
+    assert "seed-0, seed-1 were trained on the build" in line and "--run and --build" in line
+    assert done.stdout == ""
+    assert manifest.read_bytes() == before
+    shutil.rmtree(folder / "runs")
+    module.refuse_outdated(folder / "runs" / "toy", folder / "out")
 
 
 def test_a_bad_recipe_or_option_is_one_line(experiment, tmp_path):

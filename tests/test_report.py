@@ -210,7 +210,8 @@ def test_without_the_build_the_report_is_whole_but_for_prompts(tmp_path):
     written = write_report(run, out=tmp_path / "elsewhere" / "r.html")
     text = Page(written.html.read_text("utf-8")).text
     assert written.markdown == tmp_path / "elsewhere" / "r.md"
-    assert "The prompt stands in the build, which was not at hand." in text
+    assert "The prompt stands in the build that was scored, which was not at hand." in text
+    assert "The build was not at hand; --build says where it is." in text
     assert "Of 1 held-out dataset, tuning improved 1" in text
 
 
@@ -222,15 +223,62 @@ def test_the_headline_of_a_dataset_is_the_main_metric_of_most_of_its_templates(t
     assert [row[1].text for row in page.others.rows] == ["exact_match", "rouge_l", "token_f1"]
 
 
-def test_few_shot_variants_of_one_template_are_two_prompts(tmp_path):
-    run = make_run(tmp_path, [Task("one", templates=("first",))], with_build=False)
+def test_each_variant_of_a_dataset_is_reported_by_itself(tmp_path):
+    tasks = [Task("one", templates=("first",), tuned=0.9), Task("two", templates=("first",))]
+    run = make_run(tmp_path, tasks, with_build=False)
     path = run / "evaluation" / "scores.parquet"
     table = pq.read_table(path)
     rows = table.to_pylist()
-    rows += [{**row, "variant": "few_shot", "example_id": row["example_id"][::-1]} for row in rows]
+    rows += [
+        {**row, "variant": "few", "document": row["document"] + 500} for row in rows if row["task"] == "one"
+    ]
     pq.write_table(type(table).from_pylist(rows, schema=table.schema), path)
     forget(run, "scores_sha256")
-    assert write_report(run).findings.datasets[0].scored.templates == ("first", "first (few_shot)")
+    written = write_report(run)
+    titles = ["one, variant few", "one, variant zero_shot", "two"]
+    assert [finding.scored.title for finding in written.findings.datasets] == titles
+    assert all(finding.scored.templates == ("first",) for finding in written.findings.datasets)
+    assert [section.title for section in written.page.sections] == [f"{title} (accuracy)" for title in titles]
+    assert [row[0].text for row in written.page.headline.rows] == [*titles, "average, variant zero_shot"]
+    words = [row[1].small for row in written.page.headline.rows[:3]]
+    assert words == ["unproven", "zero-shot", "zero-shot"]  # the facts of a task are its zero-shot prompts'
+    assert "each variant of a dataset counts as one" in written.page.summary[0]
+
+
+def test_a_dataset_with_too_few_documents_is_left_out_and_the_others_go_on(tmp_path):
+    run = make_run(tmp_path / "some", [Task("one", tuned=0.9), Task("lone", documents=1)], with_build=False)
+    written = write_report(run)
+    assert "Of 1 held-out dataset, tuning improved 1" in written.page.summary[0]
+    assert "lone is left out: too few documents to compare." in written.page.summary
+    (finding,) = written.findings.datasets
+    assert finding.p == finding.change.p
+    cells = {
+        row[0].text: dict(zip(written.page.headline.columns, row, strict=True))
+        for row in written.page.headline.rows
+    }
+    assert cells["lone"]["finding"].text == "too few documents to compare"
+    none = write_report(make_run(tmp_path / "none", [Task("lone", documents=1)], with_build=False))
+    assert none.page.summary[0] == "No held-out dataset could be compared."
+    assert "too few documents to compare" in Page(none.html.read_text("utf-8")).text
+
+
+def test_no_possible_change_is_called_detectable(tmp_path):
+    written = write_report(make_run(tmp_path, [Task("one", documents=3)], with_build=False))
+    (finding,) = written.findings.datasets
+    assert finding.change.detectable > 1
+    text = Page(written.html.read_text("utf-8")).text
+    assert "No change that is possible would have been found in four experiments of five." in text
+    assert "A true change of" not in text
+    cells = dict(zip(written.page.headline.columns, written.page.headline.rows[0], strict=True))
+    assert cells["detectable"].text == "none"
+
+
+def test_a_build_made_anew_since_is_told_from_one_that_is_gone(tmp_path):
+    run = make_run(tmp_path, [Task("one", tuned=0.9)])
+    change(run / EVALUATION, build={"path": str(tmp_path / "build"), "content_hash": "01" * 32})
+    text = Page(write_report(run).html.read_text("utf-8")).text
+    assert "The build that was scored (content hash 010101010101) was not at hand" in text
+    assert "in its folder lies another (efefefefefef)" in text
 
 
 def forget(run, key):
@@ -252,6 +300,10 @@ def cut_scores(run):
     path.write_bytes(path.read_bytes()[:-20])
 
 
+def log(run, text):
+    (run / "finetune" / "seed-1" / "metrics.jsonl").write_text(text)
+
+
 def only_base(run):
     path = run / "evaluation" / "scores.parquet"
     table = pq.read_table(path)
@@ -265,7 +317,12 @@ def only_base(run):
     [
         (lambda run: (run / "evaluation" / "evaluation.json").unlink(), "there is no such file"),
         (lambda run: (run / "evaluation" / "scores.parquet").unlink(), "there is no such file"),
-        (lambda run: (run / "evaluation" / "evaluation.json").write_text("{"), "is not JSON"),
+        (
+            lambda run: (run / "evaluation" / "evaluation.json").write_text("{"),
+            "evaluation.json: cannot be read",
+        ),
+        (lambda run: (run / EVALUATION).write_text("[" * 100_000), "evaluation.json: cannot be read"),
+        (lambda run: (run / EVALUATION).write_text("[]"), "evaluation.json: is not an object"),
         (cut_scores, "is not the file that evaluation.json speaks of"),
         (lambda run: (cut_scores(run), forget(run, "scores_sha256")), "cannot be read as scores"),
         (only_base, "holds no rows of the tuned model"),
@@ -273,8 +330,14 @@ def only_base(run):
         (lambda run: (run / "finetune/seed-1/run.json").write_text("{}"), "run.json: complete: "),
         (lambda run: change(run / "finetune/seed-1/run.json", finetune=[]), "run.json: finetune: "),
         (lambda run: change(run / "finetune/seed-1/run.json", seed="1"), "run.json: seed: "),
-        (lambda run: change(run / EVALUATION, models=["base"]), "models is not what an evaluation writes"),
-        (lambda run: change(run / EVALUATION, build=None), "build is not what an evaluation writes"),
+        (lambda run: change(run / EVALUATION, models=["base"]), r"evaluation.json: models\.0: "),
+        (lambda run: change(run / EVALUATION, build=None), "evaluation.json: build: "),
+        (lambda run: change(run / EVALUATION, build={"path": 5}), r"evaluation.json: build\.path: "),
+        (lambda run: change(run / EVALUATION, notes=[1]), r"evaluation.json: notes\.0: "),
+        (lambda run: change(run / EVALUATION, tasks=[{"task": ["x"]}]), r"evaluation.json: tasks\.0\.task: "),
+        (lambda run: log(run, '{"step": Infinity, "loss": 1}'), "metrics.jsonl:1: is no logged step"),
+        (lambda run: log(run, '{"step": 1.5, "loss": 1}'), "metrics.jsonl:1: is no logged step"),
+        (lambda run: log(run, "[" * 100_000), "metrics.jsonl:1: is no logged step"),
         (lambda run: (run / "finetune/seed-1/metrics.jsonl").write_text("{}\nx"), "metrics.jsonl:2"),
     ],
 )
@@ -284,6 +347,18 @@ def test_files_that_are_missing_or_broken_are_named(tmp_path, spoil, message):
     with pytest.raises(InstructifyError, match=message):
         write_report(run)
     assert not (run / "report.html").exists()
+
+
+def test_numbers_that_are_none_are_printed_as_they_stand(tmp_path):
+    run = make_run(tmp_path, [Task("one", documents=5)], seeds=(0,))
+    change(run / "finetune/seed-0/run.json", seconds=float("nan"), peak_memory_bytes=float("inf"))
+    change(run / EVALUATION, settings={"seconds": float("inf")}, build={"path": "a" * 5000})
+    page = write_report(run).page
+    assert {"NaN", "Infinity"} <= {cell.text for cell in page.seeds.rows[0]} | {
+        text for _, text in page.trained
+    }
+    assert ("settings, seconds", "inf") in page.evaluated
+    assert page.built == ()
 
 
 def test_a_seed_that_was_trained_anew_is_not_shown_beside_its_old_scores(tmp_path):
@@ -350,7 +425,7 @@ def test_a_loss_that_is_not_a_number_is_said_and_not_drawn(tmp_path):
 LONG_RUN = tuple((step, 1 / step) for step in range(1, 5000))
 
 
-@pytest.mark.parametrize("curve", [((1, 2.0),), ((1, 1.0), (2, 1.0)), LONG_RUN])
+@pytest.mark.parametrize("curve", [((1, 1.0), (2, 1.0)), LONG_RUN])
 def test_a_loss_curve_is_drawn_inside_its_frame_from_few_points(curve):
     drawn = str(loss_curves({0: curve, 1: curve}))
     lines = re.findall(r'points="([^"]*)"', drawn)
@@ -358,6 +433,11 @@ def test_a_loss_curve_is_drawn_inside_its_frame_from_few_points(curve):
     places = [tuple(map(float, pair.split(","))) for pair in lines[0].split()]
     assert 1 <= len(places) <= 300
     assert all(0 <= x <= 540 and 0 <= y <= 240 for x, y in places)
+
+
+def test_the_loss_of_a_single_step_is_a_point():
+    drawn = str(loss_curves({0: ((1, 2.0),), 1: ((1, 1.0), (2, 1.5))}))
+    assert drawn.count("<circle") == drawn.count("<polyline") == 1
 
 
 def test_a_drawing_escapes_template_names(showcase):

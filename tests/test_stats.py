@@ -210,10 +210,35 @@ def test_the_macro_average_gives_every_dataset_the_same_weight():
     assert sizes[2] == pytest.approx(math.hypot(*sizes[:2]) / 2, rel=0.1)
 
 
-def test_baselines_are_means_over_templates():
+def test_baselines_are_medians_over_templates_as_scores_are():
     nan = np.nan
-    assert random_chance(np.array([[2.0, 4.0], [2.0, 2.0], [nan, nan]])) == pytest.approx((0.375 + 0.5) / 2)
-    assert majority(np.array([[0.0, 1, 1, nan], [2, 2, 2, 2], [nan] * 4])) == pytest.approx((2 / 3 + 1) / 2)
+    assert random_chance(np.array([[2.0, 4.0], [2.0, 2.0], [nan, nan], [5.0, 5.0]])) == 0.375
+    labels = np.array([[0.0, 1, 1, nan], [2, 2, 2, 2], [nan] * 4, [0, 1, 2, 2]])
+    assert majority(labels) == pytest.approx(2 / 3)
+
+
+def test_what_is_mere_rounding_is_no_change():
+    """Three seeds right on 7, 7 and 7 of 10 documents, in other places: the mean over seeds is that before."""
+    before = np.array([[1.0] * 7 + [0.0] * 3] * 2)
+    after = np.stack([np.roll(before, n, axis=1) for n in (0, 1, 2)])
+    change = compare(before, after, KEY, draws=50)
+    assert (change.improved, change.by_template, change.mean) == (0, (0.0, 0.0), 0.0)
+    assert change.after == change.before
+    fractions = np.linspace(0.1, 0.9, 12)[None]
+    noisy = compare(fractions, fractions[None] + 1e-16 * np.arange(12), KEY, draws=50)
+    assert (noisy.improved, noisy.changed, noisy.mean, noisy.p) == (0, 0, 0, 1)
+    assert noisy.detectable == compare(fractions, fractions[None], KEY, draws=50).detectable
+
+
+@pytest.mark.parametrize(("documents", "decidable"), [(3, False), (400, True)])
+def test_a_dataset_that_could_show_no_possible_change_is_told(documents, decidable):
+    same = np.tile([[1.0, 0.0]], (2, 200))[:, :documents]
+    change = compare(same, same[None], KEY, draws=50)
+    assert (
+        change.decidable
+        == decidable
+        == (change.detectable <= max(change.before.mean, 1 - change.before.mean))
+    )
 
 
 def test_the_simulated_worlds_are_as_many_as_their_settings():

@@ -6,14 +6,19 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
-_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
+_ARTICLES = frozenset(("a", "an", "the"))
 _WORD = re.compile(r"[^\W_]+")
 _STATED = re.compile(r"\banswers?(?:\s+is|\s+are|\s*[:=])|####|답(?:은|\s*[:=])", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.!?。](?=\s)")
 _COPULA = re.compile(r"(?:입니다|이에요|예요|이다)$")
-_NUMBER = re.compile(r"(?<![\w.,])[-+]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+|(?=\.\d))(?:\.\d+)?")
+_NUMBER = re.compile(
+    r"(?<![\w.,])[-+]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+|(?=\.\d))(?:\.\d+)?(?:[eE][-+]?\d+)?(?![.,eE]?\d)"
+)
+_DENIED = re.compile(
+    r"(?:\bnot|\bnever|n['’]t|\bthan)\b[^,;:\d]*\d|\d[^,;:]*(?:아니|아닙|아닌|않)", re.IGNORECASE
+)
 _QUANTITY = re.compile(rf"[$€£¥₩]?\s*({_NUMBER.pattern})\s*%?")
 
 
@@ -53,14 +58,17 @@ def cot_answer_accuracy(prediction: str, target: str) -> float:
     """Return 1.0 if both texts come to the same answer (see `stated_answer`).
 
     Where the target's answer is a number, the sentence of the prediction's answer must hold just that
-    number, whatever its unit, currency sign, thousands separators or trailing zeros; otherwise the
-    answers, or the first sentence of the prediction's, are equal as `exact_match` sees them.
+    number, whatever its unit, currency sign, thousands separators or trailing zeros, and neither deny it
+    ("not 5", "5가 아닙니다") nor compare with it ("more than 5"); otherwise the answers, or the first
+    sentence of the prediction's, are equal as `exact_match` sees them.
     """
     theirs, whole = stated_answer(target), stated_answer(prediction)
     sentence = _trimmed(_SENTENCE_END.split(whole, maxsplit=1)[0])
     quantity = _QUANTITY.fullmatch(theirs)
     if quantity:
         found = _NUMBER.findall(sentence)
+        if _DENIED.search(sentence):
+            return 0.0
         return float(len(found) == 1 and _value(found[0]) == _value(quantity[1]))
     return max(exact_match(whole, theirs), exact_match(sentence, theirs))
 
@@ -114,14 +122,47 @@ def squad_words(text: str) -> list[str]:
     """Return the words of a text in lower case, without punctuation and English articles.
 
     The normalisation is that of SQuAD's evaluate-v1.1.py (Rajpurkar et al. 2016), with the punctuation
-    of every script, as in MLQA's mlqa_evaluation_v1.py (Lewis et al. 2020).
+    of every script, as in MLQA's mlqa_evaluation_v1.py (Lewis et al. 2020), but for three things:
+
+    - articles stay where there is no other word, so that "A" is "(A)" but not "the" or nothing;
+    - signs stay that make another number or formula, as in 3.5, 3/4, 2:30, 10-9, -5, <5, x+1 and 2*3 (the
+      hyphen of F-16 goes), and where another sign between two digits goes they are parted (3~5, 1,2);
+    - numbers of the same value are equal: 1,000 and 1000, 5.0 and 5, .5 and 0.5, but not 007 and 7.
+
+    >>> squad_words("The 1,000.0 men, at 2:30!")
+    ['1000', 'men', 'at', '2:30']
     """
-    lower = unicodedata.normalize("NFC", text).lower()
-    kept = "".join(c for c in lower if not (c in _ASCII_SIGNS or unicodedata.category(c).startswith("P")))
-    return _ARTICLES.sub(" ", kept).split()
+    lower = _DASH.sub("-", unicodedata.normalize("NFC", text).lower().replace("$", ""))
+    lower = _THOUSANDS.sub(lambda number: number[0].replace(",", ""), lower)
+    kept = {found.start() for found in _KEPT.finditer(lower)}
+    marked = "".join("\0" if _sign(c) and n not in kept else c for n, c in enumerate(lower))
+    words = [_plain(word) for word in _PARTED.sub(" ", marked).replace("\0", "").split()]
+    return [word for word in words if word not in _ARTICLES] or words
 
 
-_ASCII_SIGNS = frozenset("$+<=>^`|~")  # what SQuAD calls punctuation and Unicode calls symbols
+_ASCII_SIGNS = frozenset("+<=>^`|~")  # what SQuAD calls punctuation and Unicode calls symbols, but for $
+_DASH = re.compile("[‐‑‒–−]")
+_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!,?\d)")
+_KEPT = re.compile(
+    r"(?<=\d)[-./:](?=\d)|(?<![^\W_])-(?=[€£¥₩]?\.?\d)|(?<![^\W_])\.(?=\d)"
+    r"|(?<=[^\W_])[+*^=<>](?=[^\W_])|[<>](?=[-.]?\d)"
+)
+_PARTED = re.compile(r"(?<=\d)\0+(?=\d)")
+_DECIMAL = re.compile(r"(-?)(0|[1-9]\d*|(?=\.\d))(?:\.(\d+))?")
+
+
+def _sign(character: str) -> bool:
+    return character in _ASCII_SIGNS or unicodedata.category(character).startswith("P")
+
+
+def _plain(word: str) -> str:
+    """Return a decimal number in its shortest form, anything else as it is."""
+    number = _DECIMAL.fullmatch(word)
+    if number is None:
+        return word
+    sign, whole, part = number[1], number[2] or "0", (number[3] or "").rstrip("0")
+    value = f"{whole}.{part}" if part else whole
+    return value if value == "0" else sign + value
 
 
 def _words(text: str) -> list[str]:
@@ -154,4 +195,7 @@ def _trimmed(answer: str) -> str:
 
 
 def _value(number: str) -> Decimal:
-    return Decimal(number.replace(",", ""))
+    try:
+        return Decimal(number.replace(",", ""))
+    except InvalidOperation:  # an exponent beyond all bounds
+        return Decimal("NaN")

@@ -234,7 +234,7 @@ def _shards(index: Path) -> list[str]:
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
         missing = [name for name in names if name != Path(name).name or not (index.parent / name).is_file()]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         what = f"cannot be read: {_first_line(error)}"
         raise InstructifyError(Problem(what, str(index), "an index of weight files")) from error
     if missing:

@@ -68,12 +68,13 @@ def evaluate(
 
     Example: instructify evaluate recipes/tiny.yaml
     """
-    partial = {"--task": task, "--model": model, "--adapter": adapter}
+    partial = {"--task": task, "--limit": limit, "--model": model, "--adapter": adapter}
     if out is None and (given := [name for name, value in partial.items() if value]):
         what = "scores that are not the whole experiment's need a folder of their own: name one with --out"
         raise typer.BadParameter(what, param_hint=given[0])
     from instructify.evaluate import Job, read_held_out
     from instructify.evaluate import evaluate as score
+    from instructify.finetune import require_apart
     from instructify.recipe.training import ModelSection
     from instructify.runners import available_cores
     from instructify.seq2seq import require_train_extra
@@ -82,6 +83,7 @@ def evaluate(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     require_train_extra()
     place = _place(target, run, build)
+    require_apart(out or place.run, place.build)
     candidates, notes = _candidates(place, model, adapter)
     notes += build_notes(place.build, place.recipe) if place.recipe else []
     job = Job(
@@ -245,7 +247,7 @@ def _show(document: Mapping[str, Any], folder: Path) -> None:
     labels = list(dict.fromkeys(model["model"] for model in document["models"]))
     rows = [
         (
-            task["task"],
+            task["title"],
             task["headline"],
             f"{task['examples']:,}",
             *(_percent(one["median"]) for one in task["over_seeds"]),
@@ -284,12 +286,12 @@ def _notes(document: Mapping[str, Any]) -> list[str]:
     notes = list(document["notes"])
     for task in document["tasks"]:
         if task["truncated"]:
-            notes.append(f"{task['task']}: prompts that are truncated: {task['truncated']:,}")
+            notes.append(f"{task['title']}: prompts that are truncated: {task['truncated']:,}")
         if task["colliding"]:
-            notes.append(f"{task['task']}: examples with choices of the same tokens: {task['colliding']:,}")
+            notes.append(f"{task['title']}: examples with choices of the same tokens: {task['colliding']:,}")
         if task["others"]:
-            notes.append(f"{task['task']}: templates with another metric, not shown: {task['others']:,}")
+            notes.append(f"{task['title']}: templates with another metric, not shown: {task['others']:,}")
     by_note: dict[str, list[str]] = {}
     for task in document["tasks"]:
-        by_note.setdefault(task["seen"]["note"], []).append(task["task"])
+        by_note.setdefault(task["seen"]["note"], []).append(task["title"])
     return [*notes, *(f"{', '.join(tasks)}: {note}" for note, tasks in by_note.items())]

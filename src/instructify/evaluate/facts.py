@@ -21,9 +21,19 @@ Row = Mapping[str, Any]
 
 
 def task_facts(
-    task: HeldOutTask, scored: Sequence[Row], tokenizer: Any, settings: Evaluate, base: str
+    task: HeldOutTask,
+    variant: str,
+    scored: Sequence[Row],
+    tokenizer: Any,
+    settings: Evaluate,
+    base: str,
+    *,
+    proven: bool = True,
 ) -> dict[str, Any]:
-    """Return the facts of a task as plain data; `scored` are one model's rows, `base` names the base model.
+    """Return the facts of a variant of a task as plain data.
+
+    `scored` are one model's rows of it, `base` names the base model; `proven` is false where the training of
+    a model that is scored is not known.
 
     `colliding` counts the examples two of whose choices are the same tokens, so that no model can tell them
     apart. `headline` is the main metric of most templates; the templates with another are left out of the
@@ -34,8 +44,13 @@ def task_facts(
     main = headline(scored)
     guessed = [row for row in ranked if row["primary"] == main]
     seen = seen_by(base, task.dataset, task.subset)
+    word: str = seen.word
+    if word == "zero-shot":
+        word = "unproven" if not proven else "few-shot" if variant in task.few_shot else word
     return {
         "task": task.name,
+        "variant": variant,
+        "title": task.title(variant),
         "cluster": task.cluster,
         "dataset": task.dataset,
         "subset": task.subset,
@@ -45,7 +60,7 @@ def task_facts(
         "ranked": len(ranked),
         "generated": len(scored) - len(ranked),
         "truncated": sum(row["truncated"] for row in scored),
-        "colliding": _colliding(task, tokenizer, settings),
+        "colliding": _colliding(task, variant, tokenizer, settings),
         "choices": {"fewest": min(counts), "most": max(counts)} if counts else None,
         "headline": main,
         "others": len({row["template"] for row in scored if row["primary"] != main}),
@@ -53,7 +68,7 @@ def task_facts(
         "majority": majority(panel(guessed, lambda row: row["label"])) if guessed else None,
         "seen": {
             "status": seen.status,
-            "word": seen.word,
+            "word": word,
             "note": seen.note,
             "sources": list(seen.sources),
         },
@@ -61,9 +76,9 @@ def task_facts(
 
 
 def headline(rows: Sequence[Row]) -> str:
-    """Return the main metric of most templates and variants, the first by name where as many have another."""
-    templates = {(row["template"], row["variant"], row["primary"]) for row in rows}
-    counts = Counter(str(primary) for *_, primary in templates)
+    """Return the main metric of most templates, the first by name where as many have another."""
+    templates = {(row["template"], row["primary"]) for row in rows}
+    counts = Counter(str(primary) for _, primary in templates)
     return min(counts, key=lambda name: (-counts[name], name))
 
 
@@ -87,14 +102,14 @@ def over_seeds(seeds: Sequence[Sequence[Row]], metric: str) -> dict[str, float]:
 
 
 def panel(rows: Sequence[Row], value: Callable[[Row], float]) -> F64:
-    """Return values as an array (templates and variants, documents), NaN where a document has no row."""
-    templates = sorted({(row["template"], row["variant"]) for row in rows})
+    """Return values as an array (templates, documents), NaN where a document has no row."""
+    templates = sorted({row["template"] for row in rows})
     documents = sorted({row["document"] for row in rows})
     place = {key: n for n, key in enumerate(templates)}
     column = {document: n for n, document in enumerate(documents)}
     made = np.full((len(templates), len(documents)), np.nan)
     for row in rows:
-        made[place[row["template"], row["variant"]], column[row["document"]]] = value(row)
+        made[place[row["template"]], column[row["document"]]] = value(row)
     return made
 
 
@@ -102,7 +117,8 @@ def _value(row: Row, metric: str) -> float:
     return float(next(pair["value"] for pair in row["metrics"] if pair["name"] == metric))
 
 
-def _colliding(task: HeldOutTask, tokenizer: Any, settings: Evaluate) -> int:
-    lists = [example["answer_choices"] for example in task.examples if is_ranked(example)]
+def _colliding(task: HeldOutTask, variant: str, tokenizer: Any, settings: Evaluate) -> int:
+    examples = [example for example in task.examples if example["variant"] == variant]
+    lists = [example["answer_choices"] for example in examples if is_ranked(example)]
     ids = encode_choices(tokenizer, {choice for choices in lists for choice in choices}, settings, task.name)
     return sum(len({ids[choice] for choice in choices}) < len(choices) for choices in lists)

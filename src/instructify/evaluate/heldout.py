@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ class HeldOutTask:
     """A held-out task: what the manifest says of it, and its examples by template, row and variant.
 
     `metrics` are those that each template declares. An example is a mapping with the keys of COLUMNS.
+    `few_shot` are the variants whose prompts have exemplars.
     """
 
     name: str
@@ -41,6 +42,16 @@ class HeldOutTask:
     subset: str | None
     metrics: Mapping[str, tuple[str, ...]]
     examples: tuple[Mapping[str, Any], ...]
+    few_shot: frozenset[str] = frozenset()
+
+    @property
+    def variants(self) -> list[str]:
+        """The variants that examples have, by name; each is scored by itself."""
+        return sorted({example["variant"] for example in self.examples})
+
+    def title(self, variant: str) -> str:
+        """Return what the scores of a variant are headed with: it is named where there are several."""
+        return self.name if len(self.variants) == 1 else f"{self.name}, variant {variant}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +85,9 @@ def read_held_out(build: Path, only: Sequence[str] = (), limit: int | None = Non
         )
         raise InstructifyError(*problems)
     rows = _read(build, document)
+    few_shot = frozenset(_few_shot(document["recipe"].get("eval_variants", ())))
     tasks = tuple(
-        _task(task, _limited(rows[name], name, limit))
+        _task(task, _limited(rows[name], name, limit), few_shot)
         for name, task in held.items()
         if name in rows and (not only or name in only)
     )
@@ -116,7 +128,15 @@ def _place(row: Mapping[str, Any]) -> tuple[Any, ...]:
     return row["template"], row["row"], row["variant"], row["id"]
 
 
-def _task(task: Mapping[str, Any], rows: list[dict[str, Any]]) -> HeldOutTask:
+def _few_shot(variants: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the names of those of a recipe's variants that have exemplars."""
+    for variant in variants:
+        shots = variant["shots"]
+        if (shots if isinstance(shots, int) else shots[1]) > 0:
+            yield variant["name"]
+
+
+def _task(task: Mapping[str, Any], rows: list[dict[str, Any]], few_shot: frozenset[str]) -> HeldOutTask:
     return HeldOutTask(
         task["name"],
         task["cluster"],
@@ -124,4 +144,5 @@ def _task(task: Mapping[str, Any], rows: list[dict[str, Any]]) -> HeldOutTask:
         task["subset"],
         {template["name"]: tuple(template["metrics"]) for template in task["templates"]},
         tuple(rows),
+        few_shot,
     )

@@ -110,7 +110,7 @@ def evaluate(job: Job, watcher: Watcher) -> dict[str, Any]:
         document = {
             **_about(job, models, parts),
             "scores_sha256": hashlib.sha256(scores).hexdigest(),
-            "tasks": [_task(job, task, tables, tokenizer) for task in job.held_out.tasks],
+            "tasks": [facts for task in job.held_out.tasks for facts in _tasks(job, task, tables, tokenizer)],
         }
         staging = job.folder / "work"
         write_bytes(staging, job.folder / SCORES, scores)
@@ -148,6 +148,19 @@ def _mismatches(candidate: Candidate, base: tuple[str, str], job: Job) -> Iterat
     if (record.model.model_hash, record.model.tokenizer_hash) != base:
         what = f"was trained from another base than {job.model.name}"
         yield Problem(what, where, "the base model of the training run")
+
+
+def _is_unknown(candidate: Candidate) -> bool:
+    return candidate.adapter is not None and candidate.run is None
+
+
+def _unknown_notes(job: Job) -> Iterator[str]:
+    """Yield a note on each model that no record of a training lies beside."""
+    for candidate in filter(_is_unknown, job.candidates):
+        yield (
+            f"{candidate.title}: how it was trained is not known, so that neither build nor base is checked "
+            "and nothing shows that this is zero-shot"
+        )
 
 
 def _eos_notes(job: Job) -> Iterator[str]:
@@ -262,7 +275,7 @@ def _about(job: Job, models: list[dict[str, Any]], parts: Sequence[Part]) -> dic
         "device": job.device,
         "threads": job.threads,
         "limit": job.limit,
-        "notes": [*job.notes, *_eos_notes(job)],
+        "notes": [*job.notes, *_unknown_notes(job), *_eos_notes(job)],
         "build": {
             "path": str(job.held_out.path),
             "content_hash": job.held_out.content_hash,
@@ -289,20 +302,22 @@ def _code() -> str:
     return hexdigest(*(part for path in sorted(files) for part in (path.name, path.read_bytes())))
 
 
-def _task(
+def _tasks(
     job: Job, task: HeldOutTask, tables: dict[tuple[Candidate, str], pa.Table], tokenizer: Any
-) -> dict[str, Any]:
-    rows = {candidate: tables[candidate, task.name].to_pylist() for candidate in job.candidates}
-    facts = task_facts(task, rows[job.candidates[0]], tokenizer, job.settings, job.model.name)
-    results = [
-        {"model": candidate.label, "seed": candidate.seed, **summary(rows[candidate], facts["headline"])}
-        for candidate in job.candidates
-    ]
-    together = [
-        {
-            "model": label,
-            **over_seeds([rows[c] for c in job.candidates if c.label == label], facts["headline"]),
-        }
-        for label in dict.fromkeys(candidate.label for candidate in job.candidates)
-    ]
-    return {**facts, "results": results, "over_seeds": together}
+) -> Iterator[dict[str, Any]]:
+    """Yield what there is to say of each variant of a task."""
+    every = {candidate: tables[candidate, task.name].to_pylist() for candidate in job.candidates}
+    proven = not any(map(_is_unknown, job.candidates))
+    for variant in task.variants:
+        rows = {one: [row for row in every[one] if row["variant"] == variant] for one in job.candidates}
+        first = rows[job.candidates[0]]
+        facts = task_facts(task, variant, first, tokenizer, job.settings, job.model.name, proven=proven)
+        metric = facts["headline"]
+        results = [
+            {"model": one.label, "seed": one.seed, **summary(rows[one], metric)} for one in job.candidates
+        ]
+        together = [
+            {"model": label, **over_seeds([rows[c] for c in job.candidates if c.label == label], metric)}
+            for label in dict.fromkeys(candidate.label for candidate in job.candidates)
+        ]
+        yield {**facts, "results": results, "over_seeds": together}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from instructify.errors import InstructifyError, Problem
+from instructify.publish.files import io_errors
 
 TOLERANCE = 1e-3
 """Largest difference of two log-likelihoods that counts as agreement, in nats."""
@@ -98,15 +99,25 @@ def _samples(results: Path) -> dict[str, Path]:
 
 def _read(path: Path) -> Iterator[tuple[str, list[float], float]]:
     """Yield example id, log-likelihood of each choice, and accuracy of each logged sample."""
-    with path.open(encoding="utf-8") as file:
+    number = 0
+    with io_errors(path, "read"), path.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
-                sample = json.loads(line)
-                logs = [float(value) for value, _ in sample["filtered_resps"]]
-                yield sample["doc"]["example_id"], logs, float(sample["acc"])
-            except (ValueError, KeyError, TypeError) as error:
+                yield _sample(json.loads(line))
+            except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
                 what = f"not a logged sample of an exported task: {error!r}"
                 raise InstructifyError(Problem(what, f"{path}:{number}")) from error
+    if not number:
+        what = "holds no logged sample, so that nothing can agree"
+        raise InstructifyError(Problem(what, str(path), "what lm_eval --log_samples writes"))
+
+
+def _sample(sample: Any) -> tuple[str, list[float], float]:
+    """Return example id, log-likelihoods and accuracy; raises ValueError, KeyError or TypeError."""
+    example, logs = sample["doc"]["example_id"], [float(value) for value, _ in sample["filtered_resps"]]
+    if not isinstance(example, str) or not logs:
+        raise ValueError("example_id is no text, or there are no choices")
+    return example, logs, float(sample["acc"])
 
 
 def _compare(

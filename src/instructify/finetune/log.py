@@ -36,7 +36,7 @@ class MetricsFile:
     def _step(self, line: bytes, number: int) -> int:
         try:
             return int(json.loads(line)["step"])
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             what, expected = "is no logged step", "an object with step and loss; --restart trains anew"
             raise InstructifyError(Problem(what, f"{self._path}:{number}", expected)) from None
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from math import ceil, cos, isfinite, pi
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from instructify.errors import InstructifyError, Problem
-from instructify.finetune.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from instructify.finetune.checkpoint import Progress, load_checkpoint, save_checkpoint
 from instructify.finetune.data import Examples, batches_from, batches_per_epoch
 from instructify.keys import Key
 from instructify.recipe.training import Finetune
@@ -45,27 +45,6 @@ class Trained:
     examples: int
     seconds: float
     loss: float
-
-
-@dataclass(slots=True)
-class Progress:
-    """Where a run stands; kept in every checkpoint. `loss` and `tokens` are sums since the last log line."""
-
-    step: int = 0
-    examples: int = 0
-    seconds: float = 0.0
-    loss: float = 0.0
-    tokens: int = 0
-    logged: float = 0.0  # the last loss in metrics.jsonl
-    logged_examples: int = 0
-    logged_seconds: float = 0.0
-
-    def add(self, examples: int, loss: float, tokens: int, seconds: float) -> None:
-        """Count a step: its examples, its mean loss over target tokens, and the seconds so far."""
-        self.examples += examples
-        self.loss += loss * tokens
-        self.tokens += tokens
-        self.seconds = seconds
 
 
 def total_steps(section: Finetune, examples: int) -> int:
@@ -108,7 +87,8 @@ def train(
     `resumed` the step that a run goes on from.
 
     Raises:
-        InstructifyError: the loss or the gradient is not finite, or the checkpoint is of another run.
+        InstructifyError: the loss or the gradient is not finite, or the checkpoint is damaged or of another
+            run.
     """
     import torch
 
@@ -116,8 +96,7 @@ def train(
     trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
     optimiser = torch.optim.AdamW(trainable.values(), weight_decay=section.weight_decay)
     device = next(model.parameters()).device
-    found = load_checkpoint(checkpoints, identity, trainable, optimiser)
-    state = Progress() if found is None else Progress(**found.progress)
+    state = load_checkpoint(checkpoints, identity, trainable, optimiser) or Progress()
     resumed(state.step)
     watcher.phase(f"seed {seed}", steps * section.batch_size * section.accumulate, "examples")
     watcher.advance(state.examples)
@@ -143,7 +122,7 @@ def train(
             _log(state, rate, norm, len(examples), log)
             watcher.note(f"step {state.step:,} of {steps:,}, loss {state.logged:.3f}")
         if state.step % section.checkpoint_every == 0 or state.step == steps:
-            save_checkpoint(checkpoints, Checkpoint(identity, asdict(state)), trainable, optimiser)
+            save_checkpoint(checkpoints, identity, state, trainable, optimiser)
     model.eval()
     return Trained(state.step, state.examples, state.seconds, state.logged)
 

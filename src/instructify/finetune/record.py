@@ -105,7 +105,7 @@ def read_run(folder: Path) -> TrainingRun | None:
         first = error.errors()[0]
         what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first["loc"] else "is not an object"
         raise InstructifyError(Problem(what, str(path), expected)) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InstructifyError(Problem(f"cannot be read: {error}", str(path), expected)) from error
 
 

@@ -6,12 +6,12 @@ import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from instructify.errors import InstructifyError, LockedError, Problem
+from instructify.errors import InstructifyError, LockedError, Problem, nearest
 from instructify.finetune.card import card_text
 from instructify.finetune.data import Examples, Texts, encode, read_texts
 from instructify.finetune.log import MetricsFile, require_trackers, trackers
@@ -71,6 +71,19 @@ def run_folder(loaded: LoadedRecipe, run: Path | None) -> Path:
     return resolve(loaded.recipe.run.dir or f"runs/{loaded.recipe.name}", loaded.base)
 
 
+def require_apart(run: Path, build: Path) -> None:
+    """Raise InstructifyError if a run's folder is the build's, holds it or lies in it.
+
+    A build's folder holds what the build published and nothing else; with a run in it, it cannot be verified
+    or built again.
+    """
+    ours, theirs = run.resolve(), build.resolve()
+    if ours == theirs or ours in theirs.parents or theirs in ours.parents:
+        relation = "is" if ours == theirs else "holds" if ours in theirs.parents else "lies in"
+        what = f"the folder of the run {relation} the folder of the build, {build}"
+        raise InstructifyError(Problem(what, str(run), "a folder apart: run.dir or --run"))
+
+
 def finetune(loaded: LoadedRecipe, seed: int, settings: Settings, watcher: Watcher) -> Finished:
     """Train one seed, from its last checkpoint if there is one, and leave adapter, metrics and run.json.
 
@@ -78,10 +91,11 @@ def finetune(loaded: LoadedRecipe, seed: int, settings: Settings, watcher: Watch
     removes what is there only when all that can be checked beforehand has been.
 
     Raises:
-        InstructifyError: a package, the build or the model is missing, the folder holds another run, or the
-            training fails.
+        InstructifyError: a package, the build or the model is missing, the folder is not apart from the
+            build's or holds another run, or the training fails.
     """
     require_train_extra()
+    require_apart(settings.run, settings.build)
     folder = seed_folder(settings.run, seed)
     with io_errors(folder.parent, "make"):
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -143,6 +157,8 @@ def prepare(model: Any, section: Finetune, seed: int) -> Any:
 def _with_adapters(model: Any, section: Finetune) -> Any:
     from peft import LoraConfig, TaskType, get_peft_model
 
+    if section.targets != "all-linear":
+        _check_targets(model, section.targets)
     config = LoraConfig(
         task_type=TaskType.SEQ_2_SEQ_LM,
         r=section.r,
@@ -150,22 +166,36 @@ def _with_adapters(model: Any, section: Finetune) -> Any:
         lora_dropout=section.dropout,
         target_modules=section.targets,
     )
-    try:
-        with quiet():
-            return get_peft_model(model, config)
-    except ValueError as error:
-        import torch
+    with quiet():
+        return get_peft_model(model, config)
 
-        layers = {
-            name.rpartition(".")[2] for name, m in model.named_modules() if isinstance(m, torch.nn.Linear)
-        }
-        raise InstructifyError(
-            Problem(
-                f"no layer of the model has a name of {section.targets}",
-                "finetune.targets",
-                f"all-linear, or some of {', '.join(sorted(layers))}",
-            )
-        ) from error
+
+def _check_targets(model: Any, targets: Sequence[str]) -> None:
+    """Raise InstructifyError unless each target, by peft's rule of the end of a path, names linear layers.
+
+    The output head is refused: it may be the embedding, whose weights an adapter must not change.
+    """
+    import torch
+
+    modules = [(name, module) for name, module in model.named_modules() if name]
+    head = model.get_output_embeddings()
+    linear = {name for name, module in modules if isinstance(module, torch.nn.Linear) and module is not head}
+    names = sorted({name.rpartition(".")[2] for name in linear})
+    problems = []
+    for target in targets:
+        found = [pair for pair in modules if pair[0] == target or pair[0].endswith(f".{target}")]
+        if not found:
+            what = f"no layer of the model has the name {target!r}"
+        elif any(module is head for _, module in found):
+            what = f"{target!r} is the output head, which gets no adapter"
+        elif odd := [module for name, module in found if name not in linear]:
+            what = f"{target!r} is no linear layer but {type(odd[0]).__name__}"
+        else:
+            continue
+        expected = f"all-linear, or some of {', '.join(names)}"
+        problems.append(Problem(what, "finetune.targets", expected, "" if found else nearest(target, names)))
+    if problems:
+        raise InstructifyError(*problems)
 
 
 def _train(

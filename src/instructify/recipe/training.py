@@ -51,7 +51,8 @@ class Finetune(Strict):
     )
     targets: Literal["all-linear"] | Annotated[list[str], Field(min_length=1)] = Field(
         default="all-linear",
-        description="Which layers get adapters: all-linear, or names of layers such as q and v.",
+        description="Which layers get adapters: all-linear, or names of linear layers such as q and v; each "
+        "must be one of the model's.",
     )
     learning_rate: PositiveFloat = Field(
         default=1e-3, allow_inf_nan=False, description="Highest learning rate."
@@ -125,5 +126,7 @@ class Run(Strict):
     """Where training runs, scores and the report of an experiment go."""
 
     dir: str | None = Field(
-        default=None, description="Folder, relative to the recipe; by default runs/<name of the recipe>."
+        default=None,
+        description="Folder, relative to the recipe and apart from the build's; by default runs/<name of the "
+        "recipe>.",
     )

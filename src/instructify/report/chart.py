@@ -47,10 +47,10 @@ def template_dots(change: Change, templates: Sequence[str], chance: float | None
         marks.append(_tag("rect", x=x - 20, y=top, width=40, height=max(1.0, bottom - top), class_="box"))
         marks.append(_line(x - 20, median, x + 20, median, "median"))
         marks.append(_label(x, frame.height - 8, name, "middle"))
-    for template, old, new in zip(
-        templates, change.before_by_template, change.after_by_template, strict=True
+    for template, old, new, gain in zip(
+        templates, change.before_by_template, change.after_by_template, change.by_template, strict=True
     ):
-        tone = "up" if new > old else "down" if new < old else "same"
+        tone = "up" if gain > 0 else "down" if gain < 0 else "same"
         title = _title(f"{template}: {percent(old)} → {percent(new)}")
         ends = (left + 34, frame.y(old)), (right - 34, frame.y(new))
         dots = [_tag("circle", cx=x, cy=y, r=3.5) for x, y in ends]
@@ -76,10 +76,12 @@ def loss_curves(curves: Mapping[int, Line]) -> Markup:
         marks.append(_label(x(step), frame.height - 24, f"{step:,.0f}", "middle"))
     marks.append(_label((frame.left + frame.width - frame.right) / 2, frame.height - 7, "step", "middle"))
     for number, (seed, line) in enumerate(thinned.items()):
-        path = " ".join(
-            f"{_number(x(s))},{_number(frame.y(loss))}" for s, loss in line if math.isfinite(loss)
-        )
-        curve = _tag("polyline", points=path, class_=f"curve seed{number % 5}")
+        places = [(x(s), frame.y(loss)) for s, loss in line if math.isfinite(loss)]
+        if len(places) == 1:  # a line of one point is not seen
+            curve = _tag("circle", cx=places[0][0], cy=places[0][1], r=3.5, class_=f"curve seed{number % 5}")
+        else:
+            path = " ".join(f"{_number(left)},{_number(top)}" for left, top in places)
+            curve = _tag("polyline", points=path, class_=f"curve seed{number % 5}")
         marks.append(_group("", [_title(f"seed {seed}"), curve]))
         y = 18 + 15 * number
         marks.append(_line(frame.width - 76, y - 4, frame.width - 56, y - 4, f"curve seed{number % 5}"))

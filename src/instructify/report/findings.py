@@ -1,4 +1,4 @@
-"""What the scores say: one finding a dataset, all of them together, and the negative controls."""
+"""What the scores say: one finding a dataset and variant, all of them together, and the negative controls."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 
-from instructify.errors import InstructifyError, Problem
 from instructify.keys import Key
 from instructify.report.scores import BASE, TUNED, Scored
 from instructify.stats import Change, Macro, UnpairableError, compare, holm, macro, majority, random_chance
@@ -20,7 +19,10 @@ Verdict = Literal["improved", "got worse", "no effect found"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One dataset before and after; `p` is Holm's, `chance` and `majority` are None without choices."""
+    """One variant of a dataset before and after.
+
+    `p` is Holm's; `chance` and `majority` are None without choices.
+    """
 
     scored: Scored
     change: Change
@@ -38,44 +40,63 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """All datasets, their average where there are two, and each negative control on every dataset."""
+    """All datasets, each variant by itself, and each negative control on every dataset.
+
+    `averages` are by variant, of those that two datasets or more have. `left_out` are the datasets that could
+    not be compared, each with the reason.
+    """
 
     datasets: tuple[Finding, ...]
-    average: Macro | None
-    controls: Mapping[str, tuple[Change, ...]]
+    averages: Mapping[str, Macro]
+    controls: Mapping[str, tuple[tuple[Scored, Change], ...]]
+    left_out: tuple[tuple[Scored, str], ...]
+
+    @property
+    def has_variants(self) -> bool:
+        """Whether there is more than one variant."""
+        every = [*(finding.scored for finding in self.datasets), *(scored for scored, _ in self.left_out)]
+        return len({scored.variant for scored in every}) > 1
 
 
 def find(scored: Sequence[Scored], draws: int) -> Findings:
     """Compare base and tuned model on every dataset, and base and every other model as a control."""
-    changes = [_compare(one, TUNED, draws) for one in scored]
-    adjusted = holm({one.task: change.p for one, change in zip(scored, changes, strict=True)})
+    changes, left_out = _changes(scored, TUNED, draws)
+    adjusted = holm({one.title: change.p for one, change in changes})
     others = sorted({model for one in scored for model in one.models} - {BASE, TUNED})
+    by_variant: dict[str, list[Change]] = {}
+    for one, change in changes:
+        by_variant.setdefault(one.variant, []).append(change)
     return Findings(
         datasets=tuple(
             Finding(
                 one,
                 change,
-                adjusted[one.task],
+                adjusted[one.title],
                 None if np.isnan(one.choices).all() else random_chance(one.choices),
                 None if np.isnan(one.labels).all() else majority(one.labels),
             )
-            for one, change in zip(scored, changes, strict=True)
+            for one, change in changes
         ),
-        average=macro(changes) if len(changes) > 1 else None,
+        averages={name: macro(own) for name, own in sorted(by_variant.items()) if len(own) > 1},
         controls={
-            model: tuple(_compare(one, model, draws) for one in scored if model in one.models)
+            model: _changes([one for one in scored if model in one.models], model, draws)[0]
             for model in others
         },
+        left_out=left_out,
     )
 
 
-def _compare(scored: Scored, model: str, draws: int) -> Change:
-    key = Key.of("report", scored.task, scored.metric, model)
-    try:
-        return compare(scored.models[BASE][0], scored.models[model], key, draws)
-    except (KeyError, UnpairableError):
-        problem = Problem(
-            f"{scored.task} ({scored.metric}): base and {model} cannot be compared",
-            expected="two documents or more, and every template, scored by both",
-        )
-        raise InstructifyError(problem) from None
+def _changes(
+    scored: Sequence[Scored], model: str, draws: int
+) -> tuple[tuple[tuple[Scored, Change], ...], tuple[tuple[Scored, str], ...]]:
+    """Return the change of each dataset from the base to a model, and why others have none."""
+    changes, left_out = [], []
+    for one in scored:
+        key = Key.of("report", one.title, one.metric, model)
+        try:
+            changes.append((one, compare(one.models[BASE][0], one.models[model], key, draws)))
+        except KeyError as error:
+            left_out.append((one, f"{error.args[0]} was not scored"))
+        except UnpairableError as error:
+            left_out.append((one, str(error)))
+    return tuple(changes), tuple(left_out)

@@ -11,11 +11,12 @@ import numpy as np
 
 from instructify.keys import Key
 from instructify.report.findings import Finding
-from instructify.report.scores import BASE, TUNED, prompt_names
+from instructify.report.scores import BASE, TUNED, Scored
 
 EACH_WAY = 2
 
-Rows = dict[tuple[str, str, int, str], Any]
+Where = tuple[str, str, str, int, str]
+"""Task, variant, template, document and model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def places(finding: Finding) -> tuple[int, int, list[Place]]:
         low, high = (before, after) if gained else (after, before)
         cells = np.argwhere((low < 0.5) & (high >= 0.5))
         counts.append(len(cells))
-        key = Key.of("flips", scored.task, scored.metric, int(gained))
+        key = Key.of("flips", scored.title, scored.metric, int(gained))
         order = np.argsort(key.draws(np.arange(len(cells))), kind="stable")[:EACH_WAY]
         found += [
             Place(scored.templates[t], int(scored.documents[d]), gained) for t, d in cells[order].tolist()
@@ -67,8 +68,8 @@ def places(finding: Finding) -> tuple[int, int, list[Place]]:
     return counts[0], counts[1], found
 
 
-def read_rows(path: Path, documents: Sequence[int]) -> Rows:
-    """Return (task, prompt, document, model) -> row, of base and tuned model on some documents.
+def read_rows(path: Path, documents: Sequence[int]) -> dict[Where, Any]:
+    """Return the rows of base and tuned model on some documents.
 
     Of the tuned model only the first seed is there.
     """
@@ -77,21 +78,23 @@ def read_rows(path: Path, documents: Sequence[int]) -> Rows:
 
     columns = ["task", "template", "document", "model", "seed", "example_id", "choices", "loglikelihoods"]
     columns += ["predicted", "prediction", "target", "variant"]
-    rows: Rows = {}
+    rows: dict[Where, Any] = {}
     near = pc.field("document").isin(sorted(set(documents))) & pc.field("model").isin([BASE, TUNED])
     for row in pq.read_table(path, columns=columns, filters=near).to_pylist():
-        prompt = str(prompt_names([row["template"]], [row["variant"]])[0])
-        where = (row["task"], prompt, row["document"], row["model"])
+        where = (row["task"], row["variant"], row["template"], row["document"], row["model"])
         if where not in rows or (row["seed"] or 0) < (rows[where]["seed"] or 0):
             rows[where] = row
     return rows
 
 
-def flip(
-    task: str, place: Place, rows: Mapping[tuple[str, str, int, str], Any], prompts: Mapping[str, str]
-) -> Flip:
+def row_at(rows: Mapping[Where, Any], scored: Scored, place: Place, model: str = BASE) -> Any:
+    """Return the row of a model at a place."""
+    return rows[scored.task, scored.variant, place.template, place.document, model]
+
+
+def flip(scored: Scored, place: Place, rows: Mapping[Where, Any], prompts: Mapping[str, str]) -> Flip:
     """Return the example at a place, with both models' answers."""
-    before, after = (rows[task, place.template, place.document, model] for model in (BASE, TUNED))
+    before, after = (row_at(rows, scored, place, model) for model in (BASE, TUNED))
     return Flip(
         place.template,
         place.document,

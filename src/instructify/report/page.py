@@ -14,7 +14,7 @@ from markupsafe import Markup
 from instructify.report import tables
 from instructify.report.chart import loss_curves, template_dots
 from instructify.report.findings import ALPHA, Finding, Findings
-from instructify.report.flips import Flip, flip, places, read_rows
+from instructify.report.flips import Flip, flip, places, read_rows, row_at
 from instructify.report.read import Experiment, Training, model_title, read_prompts
 from instructify.report.tables import Cell, Table
 from instructify.report.text import count, duration, interval, mebibytes, percent, points, probability
@@ -50,6 +50,7 @@ class Page:
     controls: Table
     sections: tuple[Section, ...]
     built: Facts
+    unbuilt: str
     tasks: Table
     training: tuple[str, ...]
     trained: Facts
@@ -63,7 +64,11 @@ class Page:
 def make_page(experiment: Experiment, findings: Findings) -> Page:
     """Bring together what the report says."""
     evaluation, manifest = experiment.evaluation, experiment.manifest
-    seen = {fact.get("task", ""): fact.get("seen") or {} for fact in evaluation.get("tasks", ())}
+    # before variants were scored apart, the facts of a task were those of its zero-shot prompts
+    seen = {
+        (fact["task"], fact.get("variant", "zero_shot")): fact.get("seen") or {}
+        for fact in evaluation.get("tasks", ())
+    }
     name = manifest["name"] if manifest else str(evaluation.get("base", {}).get("name", "a run"))
     trained, seeds = _trained(experiment.trainings)
     curves = {
@@ -80,6 +85,7 @@ def make_page(experiment: Experiment, findings: Findings) -> Page:
         controls=tables.controls(findings),
         sections=tuple(_sections(experiment, findings, seen)),
         built=tuple(_built(manifest)) if manifest else (),
+        unbuilt=experiment.unbuilt,
         tasks=_tasks(manifest) if manifest else Table((), ()),
         training=(*_training_in_words(experiment.trainings), *map(_sentence, experiment.notes)),
         trained=trained,
@@ -101,23 +107,28 @@ COMMANDS = (
 
 def _summary(findings: Findings) -> Iterator[str]:
     verdicts = Counter(finding.verdict for finding in findings.datasets)
-    total, test = len(findings.datasets), "(two-sided test at 5 %, corrected for looking at all of them)"
-    if verdicts["no effect found"] == total:
+    total, test = len(findings.datasets), "(two-sided test at 5 %, corrected for looking at all of them"
+    test += "; each variant of a dataset counts as one)" if findings.has_variants else ")"
+    if not total:
+        yield "No held-out dataset could be compared."
+    elif verdicts["no effect found"] == total:
         yield f"No effect was found on {count(total, 'held-out dataset')} {test}."
     else:
         yield (
             f"Of {count(total, 'held-out dataset')}, tuning improved {verdicts['improved']} and made "
             f"{verdicts['got worse']} worse; on {verdicts['no effect found']} no effect was found {test}."
         )
-    average = findings.average
-    if average:
+    for scored, reason in findings.left_out:
+        yield f"{scored.title} is left out: {reason}."
+    for variant, average in findings.averages.items():
+        of = f"Variant {variant}, averaged" if findings.has_variants else "Averaged"
         yield (
-            f"Averaged over {count(average.datasets, 'dataset')} of equal weight, the mean score went from "
+            f"{of} over {count(average.datasets, 'dataset')} of equal weight, the mean score went from "
             f"{percent(average.before)} to {percent(average.after)}: {points(average.mean)} points "
             f"(95 % interval {interval(average.interval)}, p {probability(average.p)})."
         )
     for model, changes in findings.controls.items():
-        gained = sum(change.p < ALPHA and change.mean > 0 for change in changes)
+        gained = sum(change.p < ALPHA and change.mean > 0 for _, change in changes)
         yield (
             f"Negative control ({model}): {gained} of {count(len(changes), 'dataset')} rose, each tested "
             "alone at 5 %."
@@ -125,23 +136,23 @@ def _summary(findings: Findings) -> Iterator[str]:
 
 
 def _sections(
-    experiment: Experiment, findings: Findings, seen: Mapping[str, Mapping[str, Any]]
+    experiment: Experiment, findings: Findings, seen: Mapping[tuple[str, str], Mapping[str, Any]]
 ) -> Iterator[Section]:
     found = [(finding, *places(finding)) for finding in findings.datasets]
-    wanted = [(finding.scored.task, place) for finding, _, _, some in found for place in some]
+    wanted = [(finding.scored, place) for finding, _, _, some in found for place in some]
     rows = read_rows(experiment.scores, [place.document for _, place in wanted])
-    ids = [rows[task, place.template, place.document, "base"]["example_id"] for task, place in wanted]
+    ids = [row_at(rows, scored, place)["example_id"] for scored, place in wanted]
     prompts = read_prompts(experiment.build, ids) if experiment.build else {}
     for finding, right, wrong, some in found:
         scored = finding.scored
         yield Section(
-            f"{scored.task} ({scored.metric})",
-            tuple(_sentences(finding, len(findings.datasets), seen.get(scored.task, {}))),
+            f"{scored.title} ({scored.metric})",
+            tuple(_sentences(finding, len(findings.datasets), seen.get((scored.task, scored.variant), {}))),
             template_dots(finding.change, scored.templates, finding.chance),
             tables.templates(finding),
             right,
             wrong,
-            tuple(flip(scored.task, place, rows, prompts) for place in some),
+            tuple(flip(scored, place, rows, prompts) for place in some),
         )
 
 
@@ -152,10 +163,13 @@ def _sentences(finding: Finding, datasets: int, seen: Mapping[str, Any]) -> Iter
     improved = f"{change.improved} of {count(len(change.by_template), 'template')} improved"
     if finding.verdict == "no effect found":
         yield f"No effect found: the mean changed by {points(change.mean)} points {around}; {improved}."
-        yield (
-            f"A true change of {percent(change.detectable)} points would have been found in four "
-            "experiments of five."
-        )
+        if change.decidable:
+            yield (
+                f"A true change of {percent(change.detectable)} points would have been found in four "
+                "experiments of five."
+            )
+        else:
+            yield "No change that is possible would have been found in four experiments of five."
         if change.p < ALPHA:
             p = probability(change.p)
             yield f"Alone it would pass the test at 5 % (p {p}); among {datasets} tests it does not."
@@ -285,7 +299,7 @@ def _flat(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
 
 
 def _leaf(key: str, value: Any) -> str:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
         if key.endswith("seconds"):
             return duration(value)
         if "memory" in key or key.endswith("bytes"):

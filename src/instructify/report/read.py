@@ -14,22 +14,12 @@ from instructify.finetune.record import read_run, seed_folders
 from instructify.publish.files import io_errors, sum_file
 from instructify.publish.manifest import NAME as MANIFEST
 from instructify.publish.manifest import manifest_files, read_manifest
+from instructify.report.evaluated import WRITTEN, read_evaluation
 from instructify.report.scores import Scored, read_scores
 from instructify.seq2seq import hash_adapter
 
 SCORES = Path("evaluation", "scores.parquet")
 EVALUATION = Path("evaluation", "evaluation.json")
-PARTS: Mapping[str, type] = {
-    "base": dict,
-    "settings": dict,
-    "build": dict,
-    "versions": dict,
-    "models": list,
-    "tasks": list,
-    "notes": list,
-}
-"""The parts of evaluation.json that a report reads; the rows of a list are objects, notes are sentences."""
-EVALUATED = "a run that instructify evaluate has scored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +35,7 @@ class Training:
 class Experiment:
     """All that a report is made from; `manifest` and `build` are None when there is no build at hand.
 
-    `notes` say what is left out, and what the evaluation noted.
+    `unbuilt` is then a sentence on why. `notes` say what is left out, and what the evaluation noted.
     """
 
     evaluation: Mapping[str, Any]
@@ -56,6 +46,7 @@ class Experiment:
     notes: tuple[str, ...]
     build: Path | None
     manifest: Mapping[str, Any] | None
+    unbuilt: str
 
 
 def read_experiment(run: Path, build: Path | None) -> Experiment:
@@ -63,15 +54,15 @@ def read_experiment(run: Path, build: Path | None) -> Experiment:
 
     Without `build` it is the one that evaluation.json names, as long as it is there and unchanged.
     """
-    evaluation = _evaluation(run / EVALUATION)
+    evaluation = read_evaluation(run / EVALUATION)
     scores = run / SCORES
     if not scores.is_file():
-        raise InstructifyError(Problem("there is no such file", str(scores), EVALUATED))
+        raise InstructifyError(Problem("there is no such file", str(scores), WRITTEN))
     digest = sha256(scores.read_bytes()).hexdigest()
     if digest != evaluation.get("scores_sha256", digest):
         what = f"is not the file that {EVALUATION.name} speaks of"
-        raise InstructifyError(Problem(what, str(scores), EVALUATED))
-    build, manifest = _build(evaluation.get("build", {}), build)
+        raise InstructifyError(Problem(what, str(scores), WRITTEN))
+    build, manifest, unbuilt = _build(evaluation.get("build", {}), build)
     trainings, notes = _trainings(run, evaluation.get("models", ()))
     return Experiment(
         evaluation=evaluation,
@@ -82,31 +73,32 @@ def read_experiment(run: Path, build: Path | None) -> Experiment:
         notes=(*notes, *evaluation.get("notes", ())),
         build=build,
         manifest=manifest,
+        unbuilt=unbuilt,
     )
 
 
-def _evaluation(path: Path) -> Mapping[str, Any]:
-    data = _json(path, EVALUATED)
-    for key, kind in PARTS.items():
-        value = data.get(key, kind())
-        rows = value if isinstance(value, list) and key != "notes" else []
-        if not isinstance(value, kind) or not all(isinstance(row, dict) for row in rows):
-            raise InstructifyError(Problem(f"{key} is not what an evaluation writes", str(path), EVALUATED))
-    return data
-
-
-def _build(scored: Mapping[str, Any], build: Path | None) -> tuple[Path | None, Mapping[str, Any] | None]:
-    """Return the build that was scored and its manifest, or two Nones where it is not at hand."""
+def _build(
+    scored: Mapping[str, Any], build: Path | None
+) -> tuple[Path | None, Mapping[str, Any] | None, str]:
+    """Return the build that was scored and its manifest, or two Nones and why it is not at hand."""
     named = build or Path(scored.get("path", ""))
-    if build is None and not (named / MANIFEST).is_file():
-        return None, None
+    if build is None and not _is_file(named / MANIFEST):
+        return None, None, "The build was not at hand; --build says where it is."
     manifest = read_manifest(named)
-    if manifest["content_hash"] == scored.get("content_hash", manifest["content_hash"]):
-        return named, manifest
+    own, wanted = manifest["content_hash"], scored.get("content_hash", manifest["content_hash"])
+    if own == wanted:
+        return named, manifest, ""
     if build is None:  # built anew since
-        return None, None
-    problem = Problem("is not the build that was scored", str(build), str(scored.get("content_hash")))
-    raise InstructifyError(problem)
+        what = f"The build that was scored (content hash {wanted[:12]}) was not at hand: in its folder lies "
+        return None, None, f"{what}another ({own[:12]}). --build says where it is."
+    raise InstructifyError(Problem("is not the build that was scored", str(build), wanted))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
 
 
 def model_title(model: Mapping[str, Any]) -> str:
@@ -173,20 +165,14 @@ def _losses(path: Path) -> list[tuple[int, float]]:
         try:
             entry = json.loads(line)
             if "loss" in entry:  # a resumed run logs some steps again: the last counts
-                found[int(entry["step"])] = float(entry["loss"])
-        except (ValueError, TypeError, KeyError):
+                found[_step(entry["step"])] = float(entry["loss"])
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             problem = Problem("is no logged step", f"{path}:{number}", "an object with step and loss")
             raise InstructifyError(problem) from None
     return sorted(found.items())
 
 
-def _json(path: Path, hint: str = "") -> Mapping[str, Any]:
-    try:
-        data = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise InstructifyError(Problem("there is no such file", str(path), hint)) from None
-    except ValueError as error:
-        raise InstructifyError(Problem(f"is not JSON: {error}", str(path))) from None
-    if not isinstance(data, dict):
-        raise InstructifyError(Problem("is not a JSON object", str(path)))
-    return data
+def _step(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 2**53:
+        raise ValueError("steps are whole numbers")
+    return value

@@ -1,9 +1,9 @@
-"""scores.parquet as arrays: for every dataset a panel (templates, documents) a model and seed."""
+"""scores.parquet as arrays: for every dataset and variant a panel (templates, documents) a model and seed."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,15 @@ BASE, TUNED = "base", "tuned"
 COT = "cot_answer_accuracy"
 I64 = npt.NDArray[np.int64]
 
-_NAMES = ("task", "cluster", "model", "primary")
+_NAMES = ("task", "variant", "template", "cluster", "model", "primary")
 _NUMBERS = ("document", "seed", "label", "predicted", "prior_predicted")
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One dataset under its headline metric: scores by model, then seed, NaN where a row was not scored.
+    """One variant of a dataset under its headline metric; NaN where a row was not scored.
 
+    `title` names the variant where the dataset has several.
     `models` are panels (seeds, templates, documents), seeds in ascending order.
     `choices` and `labels` are of shape (templates, documents), NaN for rows without choices. `priors` is the
     accuracy of each model's choice prior, the median over templates, and `means` are metric -> model -> mean
@@ -33,6 +34,8 @@ class Scored:
     """
 
     task: str
+    variant: str
+    title: str
     cluster: str
     metric: str
     templates: tuple[str, ...]
@@ -45,11 +48,11 @@ class Scored:
 
 
 def read_scores(path: Path) -> tuple[Scored, ...]:
-    """Return the datasets of a scores.parquet, by cluster and name; raises InstructifyError."""
+    """Return the datasets of a scores.parquet, by cluster, name and variant; raises InstructifyError."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = [*_NAMES, *_NUMBERS, "template", "variant", "choices", "metrics"]
+    columns = [*_NAMES, *_NUMBERS, "choices", "metrics"]
     try:
         table = pq.read_table(path, columns=columns)
         rows = _Rows(table)
@@ -62,12 +65,6 @@ def read_scores(path: Path) -> tuple[Scored, ...]:
     return tuple(rows.scored(*names) for names in rows.headlines())
 
 
-def prompt_names(templates: Sequence[str], variants: Sequence[str]) -> npt.NDArray[np.str_]:
-    """Return what tells two prompts of one document apart: the template, and any variant but zero-shot."""
-    both = zip(templates, variants, strict=True)
-    return np.array([name if kind == "zero_shot" else f"{name} ({kind})" for name, kind in both], dtype=str)
-
-
 class _Rows:
     """The columns of the table as numpy arrays: names as codes into sorted lists, null numbers as NaN."""
 
@@ -77,7 +74,6 @@ class _Rows:
         self.names: dict[str, list[str]] = {}
         self.codes: dict[str, I64] = {}
         columns = {name: table[name].to_numpy() for name in _NAMES}
-        columns["template"] = prompt_names(table["template"].to_pylist(), table["variant"].to_pylist())
         for name, column in columns.items():
             values, self.codes[name] = np.unique(column.astype(str), return_inverse=True)
             self.names[name] = values.tolist()
@@ -99,21 +95,23 @@ class _Rows:
         found[self.parents[chosen]] = self.values[chosen]
         return found
 
-    def headlines(self) -> list[tuple[str, str, str]]:
-        """Return cluster, task and headline metric of every task: the metric most of its templates have."""
-        columns = ("cluster", "task", "primary", "template")
+    def headlines(self) -> list[tuple[str, str, str, str]]:
+        """Return cluster, task, variant and headline metric, which is the metric of most templates."""
+        columns = ("cluster", "task", "variant", "primary", "template")
         kept = ~np.isnan(self.score)
         codes = np.unique(np.stack([self.codes[name][kept] for name in columns]), axis=1).T
         named = [[self.names[name][n] for name, n in zip(columns, row, strict=True)] for row in codes]
-        counts = Counter((cluster, task, metric) for cluster, task, metric, _ in named)
-        best: dict[tuple[str, str], str] = {}
-        for cluster, task, metric in sorted(counts, key=lambda names: (-counts[names], names)):
-            best.setdefault((cluster, task), metric)
-        return [(cluster, task, best[cluster, task]) for cluster, task in sorted(best)]
+        counts = Counter((cluster, task, variant, metric) for cluster, task, variant, metric, _ in named)
+        best: dict[tuple[str, str, str], str] = {}
+        for cluster, task, variant, metric in sorted(counts, key=lambda names: (-counts[names], names)):
+            best.setdefault((cluster, task, variant), metric)
+        return [(*names, best[names]) for names in sorted(best)]
 
-    def scored(self, cluster: str, task: str, metric: str) -> Scored:
-        """Return one dataset under its headline metric."""
+    def scored(self, cluster: str, task: str, variant: str, metric: str) -> Scored:
+        """Return one variant of a dataset under its headline metric."""
         of_task = self._is("task", task)
+        several = len(np.unique(self.codes["variant"][of_task])) > 1
+        of_task &= self._is("variant", variant)
         kept = of_task & self._is("primary", metric) & ~np.isnan(self.score)
         templates, t = np.unique(self.codes["template"][kept], return_inverse=True)
         documents, d = np.unique(self.numbers["document"][kept], return_inverse=True)
@@ -132,6 +130,8 @@ class _Rows:
         )
         return Scored(
             task,
+            variant,
+            f"{task}, variant {variant}" if several else task,
             cluster,
             metric,
             tuple(self.names["template"][code] for code in templates),

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from instructify.report.chart import interval_bar
 from instructify.report.findings import Finding, Findings
-from instructify.report.scores import BASE, COT, TUNED
+from instructify.report.scores import BASE, COT, TUNED, Scored
 from instructify.report.text import DASH, count, interval, percent, points, probability
 from instructify.stats import Macro, Spread
 
@@ -27,24 +27,35 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Column titles and rows of as many cells; the first names its row. `summary`: the last row sums up."""
+    """Column titles and rows of as many cells; the first names its row. The last `summary` rows sum up."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
-    summary: bool = False
+    summary: int = 0
 
 
-def headline(findings: Findings, seen: Mapping[str, Mapping[str, Any]]) -> Table:
+FINDING = 11  # column of the finding in the main table
+
+Seen = Mapping[tuple[str, str], Mapping[str, Any]]
+"""Task and variant -> what the base had seen of it."""
+
+
+def headline(findings: Findings, seen: Seen) -> Table:
     """Return the main table: baselines, base and tuned model, and the change, a dataset a row."""
     reach = _reach(findings.datasets)
     thoughts = any(COT in finding.scored.means for finding in findings.datasets)
     rows = [_headline_row(finding, seen, reach, thoughts) for finding in findings.datasets]
-    if findings.average:
-        rows.append(_average_row(findings.average, reach, thoughts))
     columns = ["dataset", "base model had", "random", "majority", "choice prior", "base", "tuned"]
     columns += ["change, points", "templates improved", "p (Holm)", "detectable", "finding"]
     columns += ["chain of thought"] * thoughts
-    return Table(tuple(columns), tuple(rows), summary=findings.average is not None)
+    rows += [_left_out_row(scored, reason, len(columns)) for scored, reason in findings.left_out]
+    rows += [
+        _average_row(
+            f"average, variant {variant}" if findings.has_variants else "average", one, reach, thoughts
+        )
+        for variant, one in findings.averages.items()
+    ]
+    return Table(tuple(columns), tuple(rows), len(findings.averages))
 
 
 def details(findings: Findings) -> Table:
@@ -57,11 +68,9 @@ def details(findings: Findings) -> Table:
 def controls(findings: Findings) -> Table:
     """Return what every control model gained over the base, which should be nothing."""
     rows = [
-        (Cell(model), Cell(one.task, one.metric), Cell(points(change.mean), interval(change.interval)))
+        (Cell(model), Cell(one.title, one.metric), Cell(points(change.mean), interval(change.interval)))
         for model, changes in findings.controls.items()
-        for one, change in zip(
-            [f.scored for f in findings.datasets if model in f.scored.models], changes, strict=True
-        )
+        for one, change in changes
     ]
     return Table(("model", "dataset", "change from base, points"), tuple(rows))
 
@@ -88,7 +97,7 @@ def templates(finding: Finding) -> Table:
 def other_metrics(findings: Findings) -> Table:
     """Return the metrics that are no dataset's headline, base and tuned, the mean over templates."""
     rows = [
-        (Cell(scored.task), Cell(metric), Cell(percent(means[BASE])), Cell(percent(means[TUNED])))
+        (Cell(scored.title), Cell(metric), Cell(percent(means[BASE])), Cell(percent(means[TUNED])))
         for scored in (finding.scored for finding in findings.datasets)
         for metric, means in scored.means.items()
         if metric != scored.metric and BASE in means and TUNED in means
@@ -96,14 +105,12 @@ def other_metrics(findings: Findings) -> Table:
     return Table(("dataset", "metric", "base", "tuned"), tuple(rows))
 
 
-def _headline_row(
-    finding: Finding, seen: Mapping[str, Mapping[str, Any]], reach: float, thoughts: bool
-) -> tuple[Cell, ...]:
+def _headline_row(finding: Finding, seen: Seen, reach: float, thoughts: bool) -> tuple[Cell, ...]:
     scored, change = finding.scored, finding.change
-    about = seen.get(scored.task, {})
+    about = seen.get((scored.task, scored.variant), {})
     tone = {"improved": "up", "got worse": "down"}.get(finding.verdict, "")
     cells = [
-        Cell(scored.task, f"{scored.cluster}, {scored.metric}"),
+        Cell(scored.title, f"{scored.cluster}, {scored.metric}"),
         Cell(SEEN.get(str(about.get("status")), SEEN["unknown"]), str(about.get("word") or "unproven")),
         Cell(_percent(finding.chance)),
         Cell(_percent(finding.majority)),
@@ -113,7 +120,7 @@ def _headline_row(
         _change(change.mean, change.interval, change.template_interval, reach),
         Cell(f"{change.improved} of {len(change.by_template)}"),
         Cell(probability(finding.p), f"alone {probability(change.p)}"),
-        Cell(f"±{percent(change.detectable)}"),
+        Cell(f"±{percent(change.detectable)}" if change.decidable else "none"),
         Cell(finding.verdict, tone=tone),
     ]
     if thoughts:
@@ -130,10 +137,16 @@ SEEN = {
 """Status in the seen-by-base registry -> what the table says."""
 
 
-def _average_row(average: Macro, reach: float, thoughts: bool) -> tuple[Cell, ...]:
+def _left_out_row(scored: Scored, reason: str, columns: int) -> tuple[Cell, ...]:
+    """Return the row of a dataset that could not be compared, the reason in the column of findings."""
+    name, blank = Cell(scored.title, f"{scored.cluster}, {scored.metric}"), Cell("")
+    return (name, *[blank] * (FINDING - 1), Cell(reason), *[blank] * (columns - FINDING - 1))
+
+
+def _average_row(name: str, average: Macro, reach: float, thoughts: bool) -> tuple[Cell, ...]:
     blank = Cell("")
     return (
-        Cell("average", f"{count(average.datasets, 'dataset')}, equal weight, means"),
+        Cell(name, f"{count(average.datasets, 'dataset')}, equal weight, means"),
         *[blank] * 4,
         Cell(percent(average.before)),
         Cell(percent(average.after)),
@@ -148,7 +161,7 @@ def _detail_row(finding: Finding) -> tuple[Cell, ...]:
     change = finding.change
     widened = f"{change.changed} changed: widened" if change.widened else f"{change.changed:,} changed"
     return (
-        Cell(finding.scored.task, finding.scored.metric),
+        Cell(finding.scored.title, finding.scored.metric),
         Cell(f"{change.documents:,}", widened),
         Cell(points(change.mean), tone=_tone(change.mean)),
         Cell(interval(change.interval)),

@@ -10,7 +10,8 @@ WORDS: Mapping[str, str] = {
         "that of the mean over templates and training seeds, on the same rows, with its 95 % interval for "
         "other documents of the kind (thick line) and for other templates as well (thin line). The finding "
         "rests on Holm's p. Detectable is the true change, in points, that would be found in four "
-        "experiments of five. Random and majority guess among the choices; the choice prior is the model's "
+        "experiments of five; none: no change that is possible would be. Random and majority guess among the "
+        "choices; the choice prior is the model's "
         "own answer to an empty prompt, base → tuned. Where the base was trained on the task the "
         "score is retention; unproven means that nothing is known of its training."
     ),
@@ -31,9 +32,8 @@ WORDS: Mapping[str, str] = {
         "One dot a prompt template, joined from base to tuned; the bar is the median, the box the quartiles. "
         "Flipped answers are drawn at random under the first seed, not picked."
     ),
-    "no_prompt": "The prompt stands in the build, which was not at hand.",
+    "no_prompt": "The prompt stands in the build that was scored, which was not at hand.",
     "untrained": "The run folder holds no training run of a model that was scored.",
-    "unbuilt": "The build was not at hand; --build says where it is.",
     "reproduce": (
         "RECIPE.yaml is the file with the hash below, RUN its run folder. The same recipe, sources, versions "
         "and kind of device give the same numbers."

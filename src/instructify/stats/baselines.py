@@ -1,4 +1,7 @@
-"""What a model scores that does not read the question; panels are NaN for rows without choices."""
+"""What a model scores that does not read the question, the median over templates as of any model.
+
+Panels (templates, documents) are NaN for rows without choices.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from instructify.stats.resample import F64
 
 def random_chance(choices: F64) -> float:
     """Return the accuracy of drawing among the choices, from how many choices each row has."""
-    return float(np.mean([(1 / row).mean() for row in _known(choices)]))
+    return float(np.median([(1 / row).mean() for row in _known(choices)]))
 
 
 def majority(labels: F64) -> float:
@@ -18,7 +21,7 @@ def majority(labels: F64) -> float:
     for row in _known(labels):
         counts = np.unique(row, return_counts=True)[1]
         shares.append(counts.max() / len(row))
-    return float(np.mean(shares))
+    return float(np.median(shares))
 
 
 def _known(panel: F64) -> list[F64]:

@@ -17,7 +17,7 @@ from instructify.stats.intervals import (
     t_interval,
     tail,
 )
-from instructify.stats.resample import F64, resampled_means, resampled_templates
+from instructify.stats.resample import F64, resampled_means, resampled_templates, settled
 
 DRAWS = 10_000
 FEW = 10
@@ -25,7 +25,7 @@ FEW = 10
 
 
 class UnpairableError(ValueError):
-    """Two models share no scored (template, document), or only one document."""
+    """Two models share fewer than two documents, or lack a template; says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,11 @@ class Change:
     widened: bool
     draws: F64 = field(repr=False, compare=False)
 
+    @property
+    def decidable(self) -> bool:
+        """Whether any change that is possible from the score before would be found with 80 % power."""
+        return self.detectable <= max(self.before.mean, 1 - self.before.mean)
+
 
 def spread(scores: F64) -> Spread:
     """Return the median, quartiles (linear between order statistics) and mean of some scores."""
@@ -85,7 +90,9 @@ def template_scores(scores: F64) -> F64:
 
     It is the mean over training seeds and then over documents, NaN where a document was not scored.
     """
-    means: F64 = np.nanmean(scores.mean(axis=0), axis=1)
+    over_seeds = scores.sum(axis=0)
+    # summed before they are divided, so that equal scores are equal in bits however many seeds there are
+    means: F64 = np.nansum(over_seeds, axis=1) / ((~np.isnan(over_seeds)).sum(axis=1) * len(scores))
     return means
 
 
@@ -98,20 +105,21 @@ def compare(before: F64, after: F64, key: Key, draws: int = DRAWS) -> Change:
     scored = ~(np.isnan(before) | np.isnan(after).any(axis=0))
     seen = scored.any(axis=0)
     if seen.sum() < 2 or not scored.any(axis=1).all():
-        raise UnpairableError("the two models share too few scored rows")
+        few = seen.sum() < 2
+        raise UnpairableError("too few documents to compare" if few else "a template was scored by one alone")
     before = np.where(scored, before, np.nan)[:, seen]
     each = np.where(scored, after, np.nan)[:, :, seen]
     after = each.mean(axis=0)
     olds, news = template_scores(before[np.newaxis]), template_scores(each)
-    gains = news - olds
-    changed = int((np.nan_to_num(np.abs(each - before)) > 0).any(axis=(0, 1)).sum())
+    gains = settled(news - olds)
+    changed = int((np.nan_to_num(settled(each - before)) != 0).any(axis=(0, 1)).sum())
     widened = changed < FEW
     pair, weights = (before, after), (~np.isnan(before)).astype(np.float64)
     if widened:
         pair, weights = _with_one_each_way(before, after, weights)
     old_draws, new_draws = resampled_means(pair, weights, key, draws)
     gain_draws = new_draws - old_draws
-    mean_draws = gain_draws.mean(axis=1)
+    mean_draws = settled(gain_draws.mean(axis=1))
     other_templates = resampled_templates(gain_draws, Key.of(key.low, key.high, "templates"))
     documents, cut = before.shape[1], tail(weights.shape[1])
     parts = per_document(after - before)
@@ -123,7 +131,7 @@ def compare(before: F64, after: F64, key: Key, draws: int = DRAWS) -> Change:
         before_by_template=tuple(olds.tolist()),
         after_by_template=tuple(news.tolist()),
         by_template=tuple(gains.tolist()),
-        mean=float(gains.mean()),
+        mean=float(settled(gains.mean())),
         interval=between(mean_draws, cut),
         template_interval=over_templates(gains, parts, other_templates),
         median=float(np.median(news) - np.median(olds)),

@@ -9,6 +9,7 @@ import numpy as np
 
 from instructify.stats.change import Change
 from instructify.stats.intervals import Interval, between, p_value, tail
+from instructify.stats.resample import settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +39,13 @@ def macro(changes: Sequence[Change]) -> Macro:
 
     The correction for few documents is that of the smallest dataset.
     """
-    draws = np.mean([change.draws for change in changes], axis=0)
+    draws = settled(np.mean([change.draws for change in changes], axis=0))
     documents = min(change.documents for change in changes)
     return Macro(
         datasets=len(changes),
         before=float(np.mean([change.before.mean for change in changes])),
         after=float(np.mean([change.after.mean for change in changes])),
-        mean=float(np.mean([change.mean for change in changes])),
+        mean=float(settled(np.mean([change.mean for change in changes]))),
         interval=between(draws, tail(documents)),
         p=p_value(draws, documents),
     )

@@ -8,7 +8,7 @@ from statistics import NormalDist
 import numpy as np
 
 from instructify.stats import student
-from instructify.stats.resample import F64
+from instructify.stats.resample import F64, settled
 
 LEVEL = 0.95
 POWER = 0.8
@@ -45,8 +45,7 @@ def per_document(gains: F64) -> F64:
     """Return each document's part in the change: their mean is the mean over templates of the change."""
     counts = (~np.isnan(gains)).sum(axis=1, keepdims=True)
     templates, documents = gains.shape
-    parts: F64 = np.nansum(gains / counts, axis=0) * documents / templates
-    return parts
+    return settled(np.nansum(gains / counts, axis=0) * documents / templates)
 
 
 def over_templates(gains: F64, parts: F64, drawn: F64) -> Interval | None:

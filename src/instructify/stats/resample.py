@@ -12,7 +12,15 @@ from instructify.keys import Key
 
 F64 = npt.NDArray[np.float64]
 
+ROUNDING = 1e-12
+"""Differences smaller than this are none: sums of thousands of scores from 0 to 1 are off by less."""
+
 CELLS = 1 << 18  # draws of a document that are held at once: about 10 MB
+
+
+def settled(differences: npt.ArrayLike) -> F64:
+    """Return differences of scores with 0 for what is mere rounding; NaN stays NaN."""
+    return np.where(np.abs(differences) < ROUNDING, 0.0, differences)
 
 
 def document_counts(key: Key, documents: int, draws: int) -> Iterator[F64]:
