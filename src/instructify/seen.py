@@ -53,7 +53,7 @@ def seen_by(model: str, dataset: str, subset: str | None = None) -> Seen:
         note = f"{model} is named after a base that is known, but may have been trained further"
         return Seen("unknown", "unproven", note)
     if base.texts and any(fnmatchcase(name, base.texts) for name in names):
-        note = f"{model} has read texts of this kind as prose, without prompts or labels"
+        note = f"{model} has read texts of this kind as prose, which may tell the answer, not its prompts"
         return Seen("text", "zero-shot", note, (base.source,))
     sources = tuple(TRAINING[key].source for key in base.training) or (base.source,)
     note = f"the training data of {model} does not name it"
