@@ -218,7 +218,7 @@ def test_baselines_are_medians_over_templates_as_scores_are():
 
 
 def test_what_is_mere_rounding_is_no_change():
-    """Three seeds right on 7, 7 and 7 of 10 documents, in other places: the mean over seeds is that before."""
+    """Three seeds are right on 7 of 10 documents each, other ones each time: their mean is that before."""
     before = np.array([[1.0] * 7 + [0.0] * 3] * 2)
     after = np.stack([np.roll(before, n, axis=1) for n in (0, 1, 2)])
     change = compare(before, after, KEY, draws=50)
