@@ -457,8 +457,8 @@ REFUSED = {
     "a" * 70_000 + " ||| b": ("t.jinja", "too long"),
     "{{ " + "(" * 500 + "1" + ")" * 500 + " }} ||| b": ("t.jinja", "too deeply"),
     "{{ a }}" * 6_000 + " ||| b": ("t.jinja", "too many expressions"),
-    "---\nanswer_choices: ['{{']\n---\na ||| b": ("t.jinja:4", ""),
-    "---\nrationale: '{{ x | uper }}'\n---\na ||| b": ("t.jinja:4", "did you mean 'upper'?"),
+    "---\nanswer_choices: ['{{']\n---\na ||| b": ("t.jinja: answer_choices: ", ""),
+    "---\nrationale: '{{ x | uper }}'\n---\na ||| b": ("t.jinja: rationale: ", "did you mean 'upper'?"),
 }
 
 

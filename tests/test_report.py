@@ -81,7 +81,7 @@ def test_the_tokens_that_the_build_counted_stand_beside_its_tasks(showcase):
 def test_where_the_base_saw_the_task_the_word_is_retention(showcase):
     text = Page(showcase.html.read_text("utf-8")).text
     assert RETENTION["note"] in section(text, "story/ends")
-    rows = {row[0].text: row[1] for row in showcase.page.headline.rows}
+    rows = {row[0].text: row[2] for row in showcase.page.headline.rows}
     assert (rows["story/ends"].text, rows["story/ends"].small) == ("seen the task", "retention")
     assert (rows["nli/entail3"].text, rows["nli/entail3"].small) == ("not seen it", "zero-shot")
 
@@ -240,7 +240,7 @@ def test_each_variant_of_a_dataset_is_reported_by_itself(tmp_path):
     assert all(finding.scored.templates == ("first",) for finding in written.findings.datasets)
     assert [section.title for section in written.page.sections] == [f"{title} (accuracy)" for title in titles]
     assert [row[0].text for row in written.page.headline.rows] == [*titles, "average, variant zero_shot"]
-    words = [row[1].small for row in written.page.headline.rows[:3]]
+    words = [row[2].small for row in written.page.headline.rows[:3]]
     assert words == ["unproven", "zero-shot", "zero-shot"]  # the facts of a task are its zero-shot prompts'
     assert "each variant of a dataset counts as one" in written.page.summary[0]
 
@@ -357,7 +357,7 @@ def test_numbers_that_are_none_are_printed_as_they_stand(tmp_path):
     assert {"NaN", "Infinity"} <= {cell.text for cell in page.seeds.rows[0]} | {
         text for _, text in page.trained
     }
-    assert ("settings, seconds", "inf") in page.evaluated
+    assert ("settings, seconds", "Infinity") in page.evaluated
     assert page.built == ()
 
 

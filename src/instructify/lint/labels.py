@@ -13,8 +13,6 @@ from instructify.lint.model import Found, Sample, Subject, share
 
 MAX_NAMES = 8
 """Names of a label that a message lists."""
-BEYOND = frozenset({"index-out-of-range", "undefined"})
-"""Reasons for dropping a row whose label no choice is for, in either dialect."""
 ABBREVIATED = 3
 """Letters with which a word and its abbreviation begin alike."""
 
@@ -68,10 +66,13 @@ def _named(names: Sequence[str]) -> str:
 def _falls_short(subject: Subject, column: str, count: int) -> bool:
     """Tell whether the template takes a label for which it has no choice, as a condition may prevent."""
     size = len(subject.labels[column])
+    is_guarded = any(piece.kind == "test" for piece in subject.body.pieces)
     if not subject.samples:
-        return count < size and not any(piece.kind == "test" for piece in subject.body.pieces)
+        return count < size and not is_guarded
+    # promptsource's dialect prints nothing for the choice that there is not
+    reasons = {"index-out-of-range"} | (set() if is_guarded else {"blank-target"})
     beyond = (sample for sample in subject.samples if _is_label(sample.row.get(column), count, size))
-    return any(sample.reason in BEYOND for sample in beyond)
+    return any(sample.reason in reasons for sample in beyond)
 
 
 def _is_label(value: Any, low: int, high: int) -> bool:

@@ -34,8 +34,6 @@ class Table:
     summary: int = 0
 
 
-FINDING = 11  # column of the finding in the main table
-
 Seen = Mapping[tuple[str, str], Mapping[str, Any]]
 """Task and variant -> what the base had seen of it."""
 
@@ -45,8 +43,8 @@ def headline(findings: Findings, seen: Seen) -> Table:
     reach = _reach(findings.datasets)
     thoughts = any(COT in finding.scored.means for finding in findings.datasets)
     rows = [_headline_row(finding, seen, reach, thoughts) for finding in findings.datasets]
-    columns = ["dataset", "base model had", "random", "majority", "choice prior", "base", "tuned"]
-    columns += ["change, points", "templates improved", "p (Holm)", "detectable", "finding"]
+    columns = ["dataset", "finding", "base model had", "random", "majority", "choice prior", "base", "tuned"]
+    columns += ["change, points", "templates improved", "p (Holm)", "detectable"]
     columns += ["chain of thought"] * thoughts
     rows += [_left_out_row(scored, reason, len(columns)) for scored, reason in findings.left_out]
     rows += [
@@ -111,6 +109,7 @@ def _headline_row(finding: Finding, seen: Seen, reach: float, thoughts: bool) ->
     tone = {"improved": "up", "got worse": "down"}.get(finding.verdict, "")
     cells = [
         Cell(scored.title, f"{scored.cluster}, {scored.metric}"),
+        Cell(finding.verdict, tone=tone),
         Cell(SEEN.get(str(about.get("status")), SEEN["unknown"]), str(about.get("word") or "unproven")),
         Cell(_percent(finding.chance)),
         Cell(_percent(finding.majority)),
@@ -121,7 +120,6 @@ def _headline_row(finding: Finding, seen: Seen, reach: float, thoughts: bool) ->
         Cell(f"{change.improved} of {len(change.by_template)}"),
         Cell(probability(finding.p), f"alone {probability(change.p)}"),
         Cell(f"±{percent(change.detectable)}" if change.decidable else "none"),
-        Cell(finding.verdict, tone=tone),
     ]
     if thoughts:
         cells.append(Cell(_before_after(scored.means.get(COT, {}))))
@@ -139,21 +137,21 @@ SEEN = {
 
 def _left_out_row(scored: Scored, reason: str, columns: int) -> tuple[Cell, ...]:
     """Return the row of a dataset that could not be compared, the reason in the column of findings."""
-    name, blank = Cell(scored.title, f"{scored.cluster}, {scored.metric}"), Cell("")
-    return (name, *[blank] * (FINDING - 1), Cell(reason), *[blank] * (columns - FINDING - 1))
+    name = Cell(scored.title, f"{scored.cluster}, {scored.metric}")
+    return (name, Cell(reason), *[Cell("")] * (columns - 2))
 
 
 def _average_row(name: str, average: Macro, reach: float, thoughts: bool) -> tuple[Cell, ...]:
     blank = Cell("")
     return (
         Cell(name, f"{count(average.datasets, 'dataset')}, equal weight, means"),
-        *[blank] * 4,
+        *[blank] * 5,
         Cell(percent(average.before)),
         Cell(percent(average.after)),
         _change(average.mean, average.interval, None, reach),
         blank,
         Cell(probability(average.p)),
-        *[blank] * (2 + thoughts),
+        *[blank] * (1 + thoughts),
     )
 
 
