@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from build_kit import (
@@ -216,6 +217,32 @@ def test_the_published_order_mixes_the_tasks(small_build: Path) -> None:
     order = [row["task"] for row in examples(small_build, "train").values()]
     changes = sum(one != other for one, other in itertools.pairwise(order))
     assert changes > len(order) / 3
+
+
+def test_all_examples_of_a_row_are_in_one_file_and_scattered_in_it(small_build: Path) -> None:
+    file_of: dict[tuple[str, int], Path] = {}
+    files = sorted((small_build / "parquet").glob("train-*.parquet"))
+    total = neighbours = 0
+    for file in files:
+        rows = [(row["task"], row["row"]) for row in pq.read_table(file).to_pylist()]
+        assert all(file_of.setdefault(row, file) == file for row in rows)
+        neighbours += sum(one == other for one, other in itertools.pairwise(rows))
+        total += len(rows)
+    assert len(files) > 2
+    assert len(file_of) < total
+    assert neighbours < total / 50
+
+
+def test_no_file_comes_out_empty_where_few_rows_make_many_examples(tmp_path: Path) -> None:
+    rows_file(tmp_path / "rows-train.jsonl", [{"text": f"t{n}", "label": n % 2} for n in range(40)])
+    for number in range(30):
+        template(tmp_path / "own" / "rows", f"echo{number}", f"{number}: {{{{ text }}}}\n|||\n{{{{ text }}}}")
+    output = {"dir": "out", "shard_examples": 100}
+    succeed("build", recipe(tmp_path, [TASK], template_sources=["own"], output=output), "-j", "1", "-q")
+    counts = [pq.read_table(file).num_rows for file in (tmp_path / "out" / "parquet").glob("*.parquet")]
+    assert sum(counts) == 1_200
+    assert len(counts) == 2
+    assert min(counts) > 0
 
 
 # what is refused: each case makes a recipe in a folder and says what the complaint must hold

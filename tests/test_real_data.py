@@ -18,8 +18,8 @@ from instructify.templates.promptsource import installed_root
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 RENAMED = {"trec": {"coarse_label": "label_coarse", "fine_label": "label_fine"}}
-MEMORY_LIMIT = 1_800_000_000
-"""Bytes of all five processes together; pages that they share count for each of them."""
+MEMORY_LIMIT = 1_500_000_000
+"""Bytes of all five processes together; a page that several of them share counts once."""
 
 pytestmark = [
     pytest.mark.shared,

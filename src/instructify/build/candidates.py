@@ -1,4 +1,4 @@
-"""Candidates: the examples of a shard as an Arrow table, in the order of their keys."""
+"""Candidates: the examples of a shard as Arrow tables, one for each template and variant."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
 
 def candidates(
-    slot: int, ids: Key, order: Key, composed: Composed, places: I64, with_turns: bool = False
+    slot: int, ids: Key, order: Key, composed: Composed, places: I64, share: U64, with_turns: bool = False
 ) -> pa.Table:
     """Return the candidates of one template and variant; what none of them has is no column of the table.
 
-    `with_turns` says that exemplars are wanted one by one as well.
+    `places` and `share`, the key that decides which published file a row goes to, are those of the rendered
+    rows; `order` draws the place of an example within its file. `with_turns` says that exemplars are wanted
+    one by one as well.
     """
     import pyarrow as pa
 
@@ -28,6 +30,7 @@ def candidates(
     rows = texts.rows
     low, high = ids.draws(rows, 0), ids.draws(rows, 1)
     columns = {
+        "share": pa.array(share[composed.kept]),
         "order": pa.array(order.draws(low)),
         "place": pa.array(places[composed.kept]),
         "slot": pa.array(np.full(len(rows), slot, np.int16)),
@@ -55,17 +58,16 @@ def text_bytes(texts: pa.Array) -> int:
     return pc.sum(pc.binary_length(texts)).as_py() or 0
 
 
-def in_order(tables: Sequence[pa.Table]) -> pa.Table:
-    """Return all candidates in the order of their keys."""
+def together(tables: Sequence[pa.Table]) -> pa.Table:
+    """Return all candidates, those of each template and variant in chunks of their own."""
     import pyarrow as pa
 
-    table = pa.concat_tables(tables or [_none()], promote_options="default").combine_chunks()
-    return table.take(pa.array(ranks(table["order"].to_numpy(), table["id"])))
+    return pa.concat_tables(tables or [_none()], promote_options="default")
 
 
 def ranks(orders: U64, ids: pa.ChunkedArray) -> I64:
     """Return the places that sort examples by order key, and by id where two have the same."""
-    found = np.argsort(orders, kind="stable")
+    found = np.argsort(orders)
     in_order = orders[found]
     if (in_order[1:] == in_order[:-1]).any():
         found = np.lexsort((ids.to_numpy(zero_copy_only=False).astype("S32"), orders))
@@ -77,7 +79,7 @@ def _none() -> pa.Table:
 
     texts, rows = pa.array([], pa.large_string()), np.zeros(0, np.int64)
     nothing = Composed(Texts(rows, texts, texts), rows, {})
-    return candidates(0, Key(0, 0), Key(0, 0), nothing, rows)
+    return candidates(0, Key(0, 0), Key(0, 0), nothing, rows, rows.astype(np.uint64))
 
 
 def _hexadecimal(high: U64, low: U64) -> pa.Array:

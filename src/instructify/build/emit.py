@@ -1,12 +1,12 @@
-"""Emit: the chosen candidates, in their keyed order, become the published files.
+"""Emit: the chosen candidates become the published files, each in a keyed order.
 
-Candidate files are sorted by order key, and each published file takes one range of keys, so a shard is made
-from contiguous slices: an external sort whose memory does not grow with the build.
+A published file takes all examples of its share of the rows. Candidates lie in the order of their rows' share
+keys, so it is made from contiguous slices: an external sort whose memory does not grow with the build.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -50,7 +50,7 @@ class CandidateFile:
 
 @dataclass(frozen=True, slots=True)
 class EmitTask:
-    """One published shard: the candidates whose order key lies in the `number`-th of `count` equal ranges."""
+    """One published shard: the candidates whose share key lies in the `number`-th of `count` equal ranges."""
 
     staging: Path
     part: Part
@@ -110,15 +110,24 @@ def _gather(task: EmitTask) -> pa.Table:
 
     low = (task.number << 64) // task.count
     high = ((task.number + 1) << 64) // task.count - 1
-    first = np.cumsum([0, *(len(file.slots) for file in task.files)]).tolist()
-    found = (_slice(task.staging, file, at, low, high) for file, at in zip(task.files, first, strict=False))
-    pieces = [piece for piece in found if piece is not None]
+    pieces: list[pa.Table] = []
+    numbers: list[I64] = []
+    first = 0
+    for file in task.files:
+        for slot, batch in _slices(task.staging, file, low, high):
+            pieces.append(pa.Table.from_batches([batch]))
+            numbers.append(np.full(batch.num_rows, first + slot))
+        first += len(file.slots)
     schema = example_schema().append(pa.field("turns", pa.list_(pa.string())))
     if not pieces:
         return schema.empty_table()
-    orders = np.concatenate([order for order, _ in pieces])
-    table = pa.concat_tables([table for _, table in pieces], promote_options="default")
-    table = table.take(pa.array(ranks(orders, table["id"]))).combine_chunks()
+    # a copy first: with the files let go, that and the ordered copy are all that is held
+    table = pa.concat_tables(pieces, promote_options="default").combine_chunks()
+    del pieces, batch
+    places = ranks(table["order"].to_numpy(), table["id"])
+    table = table.drop_columns(["share", "order", "place", "slot"])
+    table = table.append_column("slot", pa.array(np.concatenate(numbers)))
+    table = table.take(pa.array(places)).combine_chunks()
     slots = [slot for file in task.files for slot in file.slots]
     return pa.table({field.name: _column(field, table, slots) for field in schema}, schema)
 
@@ -149,24 +158,23 @@ def _choices(said: pa.ChunkedArray | None, numbers: I64, slots: Sequence[Slot]) 
     return pa.concat_arrays([constant, *said.chunks]).take(pa.array(places))
 
 
-def _slice(staging: Path, file: CandidateFile, at: int, low: int, high: int) -> tuple[Any, pa.Table] | None:
-    """Return order keys and examples of one candidate file in a range of keys, slots counted from `at`."""
+def _slices(staging: Path, file: CandidateFile, low: int, high: int) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Yield the slots of one candidate file and their examples whose share is in a range."""
     import pyarrow as pa
 
-    table = map_table(staging / file.path)
-    orders = table["order"].to_numpy()
-    start = int(np.searchsorted(orders, np.uint64(low), "left"))
-    stop = int(np.searchsorted(orders, np.uint64(high), "right"))
-    slots = table["slot"].to_numpy()[start:stop]
-    places = table["place"].to_numpy()[start:stop]
-    keep = np.flatnonzero(places < np.array([slot.cut for slot in file.slots], np.int64)[slots])
-    if not len(keep):
-        return None
-    picked = table.slice(start, stop - start)
-    if len(keep) < picked.num_rows:
-        picked = picked.take(pa.array(keep))
-    picked = picked.drop_columns(["order", "place", "slot"])
-    return orders[start:stop][keep], picked.append_column("slot", pa.array(at + slots[keep].astype(np.int64)))
+    for batch in map_table(staging / file.path).to_batches():
+        share = batch["share"].to_numpy()
+        start = int(np.searchsorted(share, np.uint64(low), "left"))
+        stop = int(np.searchsorted(share, np.uint64(high), "right"))
+        if start == stop:
+            continue
+        slot = batch["slot"][0].as_py()
+        batch = batch.slice(start, stop - start)
+        kept = batch["place"].to_numpy() < file.slots[slot].cut
+        if not kept.all():
+            batch = batch.filter(pa.array(kept))
+        if batch.num_rows:
+            yield slot, batch
 
 
 def _variants(table: pa.Table) -> list[list[Any]]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from instructify.build.audit import audit
-from instructify.build.candidates import candidates, in_order, text_bytes
+from instructify.build.candidates import candidates, text_bytes, together
 from instructify.build.composing import Part, PoolFile, compiled, compose_rows, is_plain
 from instructify.build.fields import fields_read
 from instructify.build.leaks import NgramFiles, without_ngrams
@@ -33,6 +33,7 @@ from instructify.keys import I64, Key, hexdigest, positions
 from instructify.publish.files import FileRecord, find_file, write_file
 from instructify.recipe.variants import Variant
 from instructify.render.compiled import BatchTemplate, RenderedBatch, Rows
+from instructify.render.compiled.rows import rows_at
 from instructify.sources import FieldPath, read_rows, source_schema
 from instructify.templates import Template
 from instructify.types import OpenSource
@@ -77,7 +78,10 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class ShardTask:
-    """Rows [start, stop) of one source under some templates."""
+    """Rows [start, stop) of one source under some templates.
+
+    `share` draws which published file all examples of a row go to, `order` their places within it.
+    """
 
     staging: Path
     task: str
@@ -86,6 +90,7 @@ class ShardTask:
     windows: tuple[Window, ...]
     start: int
     stop: int
+    share: Key
     order: Key
     code: str
     pool: PoolFile | None = None
@@ -107,7 +112,7 @@ class ShardTask:
         budget = self.budget.identity if self.budget else None
         composed = (pool, budget, str(self.excluded), ngrams, self.with_turns)
         decisive = (*span, *composed, *self.columns, *windows)
-        name = hexdigest(self.code, source.fingerprint, str(self.order), *decisive)
+        name = hexdigest(self.code, source.fingerprint, str(self.share), str(self.order), *decisive)
         return f"{FOLDER}/{name[:32]}.arrow"
 
 
@@ -149,7 +154,7 @@ def make_shards(task: ShardTask) -> tuple[Shard, ...]:
     record = find_file(task.staging, task.path)
     if record is not None:
         return (Shard(task.task, names, slots, record, is_new=False),)
-    seconds = dict.fromkeys(("read", "render", "audit", "sort", "write"), 0.0)
+    seconds = dict.fromkeys(("read", "render", "audit", "write"), 0.0)
     with timed(seconds, "read"):
         rows = _read(task)
     told = sum(rows_told(window.variants) for window in task.windows)
@@ -158,8 +163,6 @@ def make_shards(task: ShardTask) -> tuple[Shard, ...]:
         del rows
         return (*make_shards(replace(task, stop=middle)), *make_shards(replace(task, start=middle)))
     made = _render(task, rows, seconds)
-    with timed(seconds, "sort"):
-        table = in_order([table for one in made for table in one.tables])
     meta = {
         "templates": [
             {
@@ -172,7 +175,7 @@ def make_shards(task: ShardTask) -> tuple[Shard, ...]:
             for one in made
         ]
     }
-
+    table = together([table for one in made for table in one.tables])
     with timed(seconds, "write"):
         record = write_file(task.staging, task.path, partial(write_table, table), meta, flush=False)
     return (Shard(task.task, names, slots, record, is_new=True, seconds=seconds),)
@@ -187,13 +190,17 @@ def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
 
 
 def _read(task: ShardTask) -> Rows | None:
-    """Return the rows of the range, or None when no window asks for any of them."""
+    """Return the rows of the range as emit will share them out, or None when no window asks for any.
+
+    A row is far smaller than its examples: to put rows in order costs less than to do so with those.
+    """
     numbers = np.arange(task.start, task.stop, dtype=np.int64)
     source = task.source
     if not any(len(_chosen(window, numbers - source.start, source.rows)[0]) for window in task.windows):
         return None
-    fields = _fields(task)
-    return Rows(read_rows(source, task.start, task.stop, task.columns, fields), numbers)
+    table = read_rows(source, task.start, task.stop, task.columns, _fields(task))
+    order = np.argsort(task.share.draws(numbers), kind="stable")
+    return Rows(rows_at(table, order), numbers[order])
 
 
 def _fields(task: ShardTask) -> dict[str, frozenset[FieldPath]]:
@@ -204,12 +211,11 @@ def _fields(task: ShardTask) -> dict[str, frozenset[FieldPath]]:
 
 
 def _render(task: ShardTask, every: Rows | None, seconds: dict[str, float]) -> list[_Made]:
-    source = task.source
-    numbers = np.arange(task.start, task.stop, dtype=np.int64)
     made = []
     slot = 0
     for window in task.windows:
-        indices, places = _chosen(window, numbers - source.start, source.rows)
+        numbers = every.numbers if every is not None else np.zeros(0, np.int64)
+        indices, places = _chosen(window, numbers - task.source.start, task.source.rows)
         if every is None or not len(indices):
             made.append(_Made([], 0, {}, {}))
         else:
@@ -246,6 +252,7 @@ def _render_window(
         for part in parts:
             for reason, fallen in part.composed.dropped.items():
                 dropped.setdefault(reason, []).extend(places[fallen].tolist())
+        share = task.share.draws(rows.numbers)
         tables = [
             candidates(
                 slot + part.variant,
@@ -253,6 +260,7 @@ def _render_window(
                 task.order,
                 part.composed,
                 places,
+                share,
                 task.with_turns,
             )
             for part in parts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,7 +31,9 @@ from instructify.sources import check_unchanged
 from instructify.templates import Template
 from instructify.types import Ledger, Part
 
-MAX_SHARD_CHARACTERS = 100_000_000
+MAX_FILE_CHARACTERS = 100_000_000
+MIN_FILE_ROWS = 16
+"""Rows that a published file has on average at least, so that none comes out empty: rows are not divided."""
 PARTS: tuple[Part, ...] = ("train", "eval")
 
 
@@ -116,30 +119,33 @@ def _emit(
     plan: Plan, stage: Stage, made: Made, ledgers: Sequence[Ledger], runner: Runner, watcher: Watcher
 ) -> dict[Part, list[Emitted]]:
     cuts = {key: progress.cut() for key, progress in made.progress.items()}
-    kept = dict.fromkeys(PARTS, 0)
-    for ledger in ledgers:
-        kept["train" if ledger.role == "train" else "eval"] += ledger.kept
-    tasks: list[EmitTask] = []
     by_name = {task.name: task for task in plan.tasks}
+    formats = tuple(dict.fromkeys(plan.recipe.output.formats))
+    tasks: list[EmitTask] = []
     for part in PARTS:
         shards = [shard for shard in made.shards if by_name[shard.task].part == part and _kept(shard)]
         if not shards:
             continue
         files = tuple(_candidates(by_name[shard.task], shard, cuts) for shard in shards)
-        entries = [entry for shard in shards for entry in shard.record.meta["templates"]]
-        count = max(
-            1,
-            -(-kept[part] // plan.recipe.output.shard_examples),
-            -(-sum(entry["characters"] for entry in entries) // MAX_SHARD_CHARACTERS),
-        )
-        formats = tuple(dict.fromkeys(plan.recipe.output.formats))
+        own = [ledger for ledger in ledgers if by_name[ledger.task].part == part]
+        count = _file_count(own, shards, plan.recipe.output.shard_examples)
         tasks += [EmitTask(stage.staging, part, number, count, formats, files) for number in range(count)]
-    watcher.phase("write", sum(kept.values()), "examples")
+    watcher.phase("write", sum(ledger.kept for ledger in ledgers), "examples")
     results = runner.map(emit_shard, tasks, lambda shard: watcher.advance(shard.rows))
     emitted: dict[Part, list[Emitted]] = {part: [] for part in PARTS}
     for task, result in zip(tasks, results, strict=True):
         emitted[task.part].append(result)
     return emitted
+
+
+def _file_count(ledgers: Sequence[Ledger], shards: Sequence[Shard], examples: int) -> int:
+    """Return in how many files one part is published, with about so many examples in each."""
+    rows: Counter[str] = Counter()
+    for ledger in ledgers:
+        rows[ledger.task] = max(rows[ledger.task], min(ledger.kept, ledger.rows))
+    characters: int = sum(entry["characters"] for shard in shards for entry in shard.record.meta["templates"])
+    by_examples = -(-sum(ledger.kept for ledger in ledgers) // examples)
+    return max(1, min(by_examples, rows.total() // MIN_FILE_ROWS), -(-characters // MAX_FILE_CHARACTERS))
 
 
 def _kept(shard: Shard) -> int:

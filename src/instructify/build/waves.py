@@ -131,6 +131,7 @@ def _shard_tasks(given: _Given, windows: Windows) -> list[ShardTask]:
         )
         if not wanted:
             continue
+        share = Key.of("share", plan.recipe.seed, task.dataset, task.subset, task.split)
         order = Key.of("order", plan.recipe.seed)
         tasks += [
             ShardTask(
@@ -141,6 +142,7 @@ def _shard_tasks(given: _Given, windows: Windows) -> list[ShardTask]:
                 wanted,
                 start,
                 stop,
+                share,
                 order,
                 given.code,
                 given.pools.get(task.name),

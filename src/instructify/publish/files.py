@@ -219,11 +219,14 @@ class _Sink(io.RawIOBase):
         return self.size
 
     def write(self, data: ReadableBuffer, /) -> int:
-        view = memoryview(data)
-        # only here: an OSError of the callback's own, as from a source it reads, is not about this file
-        with io_errors(self._target, "write", RERUN):
-            self._file.write(view)
-        self._hasher.update(view)
+        view = memoryview(data).cast("B")
+        # in pieces: to write many megabytes at once can cost the system ten times as much
+        for start in range(0, view.nbytes, _CHUNK):
+            piece = view[start : start + _CHUNK]
+            # only here: an OSError of the callback's own, as from a source it reads, is not about this file
+            with io_errors(self._target, "write", RERUN):
+                self._file.write(piece)
+            self._hasher.update(piece)
         self.size += view.nbytes
         return view.nbytes
 
