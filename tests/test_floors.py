@@ -25,7 +25,7 @@ FLOORS = {
         "lint",
     ),
     2: ("world",),
-    3: ("sources", "writers", "runners", "publish", "seq2seq"),
+    3: ("sources", "writers", "runners", "publish", "seq2seq", "documents"),
     4: ("build", "card", "manifest", "finetune", "evaluate", "export", "report", "lint_run", "preview"),
     5: ("cli", "doctor", "__main__"),
 }

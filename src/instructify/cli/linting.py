@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from instructify.cli.building import DataRoot, Json
+from instructify.cli.previewing import Data, OfSplit
 
 if TYPE_CHECKING:
     from instructify.lint import Rule
@@ -26,43 +27,50 @@ class Format(StrEnum):
     github = "github"
 
 
+Paths = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Template files, folders of templates, recipes; or datasets of a --collection.",
+        show_default=False,
+    ),
+]
+Collection = Annotated[
+    str | None, typer.Option(help="A whole collection: builtin, promptsource or a folder.")
+]
+Rows = Annotated[
+    int, typer.Option("--rows", "-n", min=0, max=100_000, help="Sample rows of each dataset; 0 for none.")
+]
+Tokenizer = Annotated[
+    str | None,
+    typer.Option(
+        help="tiny, a tokenizer.json, a folder with one, or a model of the hub: turns on its rules."
+    ),
+]
+Budget = Annotated[int, typer.Option(min=1, help="Tokens that a prompt may have.")]
+Select = Annotated[
+    list[str] | None,
+    typer.Option(help="Run these rules only; may be a pattern, and given several times."),
+]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option(help="Leave these rules out; may be a pattern, and given several times."),
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Warnings fail, too.")]
+InFormat = Annotated[Format, typer.Option("--format", help="How findings are written.")]
+
+
 def lint(
-    paths: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Template files, folders of templates, recipes; or datasets of a --collection.",
-            show_default=False,
-        ),
-    ] = None,
-    collection: Annotated[
-        str | None, typer.Option(help="A whole collection: builtin, promptsource or a folder.")
-    ] = None,
-    data: Annotated[
-        str | None, typer.Option(help="File, folder or glob of rows; {split} stands for the split's name.")
-    ] = None,
-    split: Annotated[
-        str | None, typer.Option(help="Split to take rows from, train or the first there is unless told.")
-    ] = None,
-    rows: Annotated[
-        int, typer.Option("--rows", "-n", min=0, max=100_000, help="Sample rows of each dataset; 0 for none.")
-    ] = 200,
-    tokenizer: Annotated[
-        str | None,
-        typer.Option(
-            help="tiny, a tokenizer.json, a folder with one, or a model of the hub: turns on its rules."
-        ),
-    ] = None,
-    budget: Annotated[int, typer.Option(min=1, help="Tokens that a prompt may have.")] = 512,
-    select: Annotated[
-        list[str] | None,
-        typer.Option(help="Run these rules only; may be a pattern, and given several times."),
-    ] = None,
-    ignore: Annotated[
-        list[str] | None,
-        typer.Option(help="Leave these rules out; may be a pattern, and given several times."),
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail, too.")] = False,
-    format_: Annotated[Format, typer.Option("--format", help="How findings are written.")] = Format.text,
+    paths: Paths = None,
+    collection: Collection = None,
+    data: Data = None,
+    split: OfSplit = None,
+    rows: Rows = 200,
+    tokenizer: Tokenizer = None,
+    budget: Budget = 512,
+    select: Select = None,
+    ignore: Ignore = None,
+    strict: Strict = False,
+    format_: InFormat = Format.text,
     data_root: DataRoot = None,
     json: Json = False,
 ) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, PositiveInt
 
+from instructify.documents import checked, read_document
 from instructify.errors import InstructifyError, Problem
 from instructify.recipe.training import Evaluate, Finetune
 from instructify.seq2seq import hash_adapter, holds_adapter
@@ -96,17 +96,10 @@ def read_run(folder: Path) -> TrainingRun | None:
     if not path.is_file():
         return None
     expected = "what instructify finetune writes; --restart trains anew"
-    try:
-        facts = json.loads(path.read_text("utf-8"))
-        if isinstance(facts, dict) and facts.get("complete") is False:
-            return None
-        return TrainingRun(folder, Record.model_validate(facts), facts)
-    except ValidationError as error:
-        first = error.errors()[0]
-        what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first["loc"] else "is not an object"
-        raise InstructifyError(Problem(what, str(path), expected)) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise InstructifyError(Problem(f"cannot be read: {error}", str(path), expected)) from error
+    facts = read_document(path, expected)
+    if isinstance(facts, dict) and facts.get("complete") is False:
+        return None
+    return TrainingRun(folder, checked(Record, facts, path, expected), facts)
 
 
 def check_intact(run: TrainingRun) -> None:

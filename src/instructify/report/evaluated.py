@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from instructify.errors import InstructifyError, Problem
+from instructify.documents import checked, read_document
 
 WRITTEN = "a run that instructify evaluate has scored"
 
@@ -62,15 +61,6 @@ class _Evaluation(_Part):
 
 def read_evaluation(path: Path) -> Mapping[str, Any]:
     """Return what evaluation.json says; raises InstructifyError for one that no evaluation has written."""
-    try:
-        data: Mapping[str, Any] = json.loads(path.read_bytes())
-        _Evaluation.model_validate(data)
-    except FileNotFoundError:
-        raise InstructifyError(Problem("there is no such file", str(path), WRITTEN)) from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first["loc"] else "is not an object"
-        raise InstructifyError(Problem(what, str(path), WRITTEN)) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise InstructifyError(Problem(f"cannot be read: {error}", str(path), WRITTEN)) from None
+    data: Mapping[str, Any] = read_document(path, WRITTEN)
+    checked(_Evaluation, data, path, WRITTEN)
     return data
