@@ -300,6 +300,30 @@ FOUND: dict[str, tuple[Template, dict[str, Any]]] = {
         make("{% set text %}{{ text }}!{% endset %}{{ text }} ||| t", "strict"),
         ROW,
     ),
+    "an undefined name is looked for in a list of itself": (
+        make("{% set text %}{{ text in (text, 'x') }}{% endset %}a ||| t", "strict"),
+        ROW,
+    ),
+    "a name that nothing gives is looked for in a list of itself": (
+        make("{{ nothing in [nothing] }} ||| t", "strict"),
+        ROW,
+    ),
+    "a name assigned in one branch is looked for in a list of itself": (
+        make("{% if num %}{% set a = 1 %}{% endif %}{{ a in [a] }} ||| t", "strict"),
+        ROW | {"num": 0},
+    ),
+    "an undefined value that has a name is found in a list of itself": (
+        make("{% set a = nothing %}{{ a in [a] }} ||| t", "strict"),
+        ROW,
+    ),
+    "an item that is not there is looked for in a list of itself": (
+        make("{% for w in words %}{{ loop.previtem in [loop.previtem] }}{% endfor %} ||| t", "strict"),
+        ROW,
+    ),
+    "a condition without else is looked for in a list of itself": (
+        make("{{ ('a' if 0) in [('a' if 0)] }} ||| t", "strict"),
+        ROW,
+    ),
 }
 
 
@@ -488,6 +512,21 @@ def test_rows_for_which_a_template_prints_nothing_are_settled_by_kernels():
         "blank-prompt": 30,
         "unlabelled": 30,
     }
+    compare(template, table)
+
+
+def test_what_goes_wrong_in_branches_that_most_rows_do_not_take_is_no_affair_of_theirs():
+    table = pa.table({"text": ["x", "y", "z", "z"] * 20, "label": [7, 8, 9, -1] * 20})
+    names = "{% set places = {7: 0, 8: 1} %}"
+    template = make(
+        names
+        + "{% if label < 9 and label > 0 %}{{ text }} ||| {{ answer_choices[places[label]] }}{% endif %}",
+        choices="A ||| B",
+    )
+    with force("kernels"):
+        batch = BatchTemplate(template).render(Rows(table, np.arange(80)), KEY)
+    assert batch.by_kernels == 80
+    assert {reason: len(rows) for reason, rows in batch.dropped.items()} == {"blank-prompt": 40}
     compare(template, table)
 
 

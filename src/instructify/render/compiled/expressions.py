@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import keyword
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, NoReturn, cast
+from typing import NoReturn, cast
 
 from jinja2 import nodes
-from jinja2.idtracking import Symbols
 
+from instructify.render.compiled.names import Names, Scope, Shape
 from instructify.render.compiled.trees import (
     DRAWS,
     CannotCompile,
@@ -32,8 +30,8 @@ LOOP_SIZED = {
     "length": "len({items})",
     "revindex": "(len({items}) - {i})",
     "revindex0": "(len({items}) - {i} - 1)",
-    "previtem": "({items}[{i} - 1] if {i} else NO_ITEM)",
-    "nextitem": "({items}[{i} + 1] if {i} + 1 < len({items}) else NO_ITEM)",
+    "previtem": "({items}[{i} - 1] if {i} else no_item())",
+    "nextitem": "({items}[{i} + 1] if {i} + 1 < len({items}) else no_item())",
 }
 RESULTS_IN_TEXT = frozenset("lower upper trim capitalize title replace join josa nfc string truncate".split())
 
@@ -42,48 +40,14 @@ _GROWING = frozenset({"int", "join", "replace", "indent", "center", "format", "t
 _GROWING_METHODS = frozenset({"join", "replace", "center", "ljust", "rjust", "zfill", "expandtabs"})
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What the generator may know of a batch: top-level names, and what each usable path holds."""
-
-    names: frozenset[str]
-    leaves: Mapping[tuple[str, ...], bool]
-    """Paths that may be read directly, with whether all their values are strings."""
-
-
-@dataclass(frozen=True, slots=True)
-class UndefinedName:
-    """Stands in the constants for the undefined value of a name."""
-
-    name: str
-
-
-@dataclass(slots=True)
-class Scope:
-    """Names assigned in one Jinja frame, the Python variables they live in, and Jinja's own view of them."""
-
-    parent: Scope | None
-    symbols: Symbols
-    variables: dict[str, str] = field(default_factory=dict)
-    loop: tuple[str, str] | None = None
-    loops: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """Other names of loops."""
-
-
 class Expressions:
     """Writes expressions of one function, and keeps account of the columns, constants and draws they take."""
 
     def __init__(self, shape: Shape, given: frozenset[str], dynamic_draws: bool) -> None:
-        self.given = given
-        self.columns: dict[tuple[str, ...], str] = {}
-        self.constants: dict[str, Any] = {}
+        self.names = Names(shape, given)
         self.draws = 0
-        self.namespaces: dict[str, dict[str, str]] = {}
-        """Namespaces that are no objects: their attributes, and the variables these live in."""
         self._shape = shape
         self._dynamic_draws = dynamic_draws
-        self._undefined: dict[str, str] = {}
-        self._count = 0
 
     def expression(self, node: nodes.Node, scope: Scope) -> str:
         """Return Python text for an expression."""
@@ -100,16 +64,16 @@ class Expressions:
         if isinstance(value, float):
             if not math.isfinite(value):
                 refuse("a number too large to write", node)
-            return self._constant(value)
+            return self.names.constant(value)
         return repr(value) if not isinstance(value, int) or value >= 0 else f"({value!r})"
 
     def _x_TemplateData(self, node: nodes.TemplateData, scope: Scope) -> str:  # noqa: N802
         return repr(node.data)
 
     def _x_Name(self, node: nodes.Name, scope: Scope) -> str:  # noqa: N802
-        if node.name == "self" or (node.name == "loop" and self.loop(scope) is not None):
+        if node.name == "self" or (node.name == "loop" and self.names.loop(scope) is not None):
             refuse(f"the name {node.name} as a value", node)
-        return self.name(node.name, scope)
+        return self.names.read(self.names.variable(node.name, scope))
 
     def _x_List(self, node: nodes.List, scope: Scope) -> str:  # noqa: N802
         text = "[" + ", ".join(self.expression(item, scope) for item in node.items) + "]"
@@ -141,7 +105,7 @@ class Expressions:
         return f"(+{self.expression(node.node, scope)})"
 
     def _x_CondExpr(self, node: nodes.CondExpr, scope: Scope) -> str:  # noqa: N802
-        other = "NO_ELSE" if node.expr2 is None else self.expression(node.expr2, scope)
+        other = "no_else()" if node.expr2 is None else self.expression(node.expr2, scope)
         return f"({self.expression(node.expr1, scope)} if {self.expression(node.test, scope)} else {other})"
 
     def _x_Compare(self, node: nodes.Compare, scope: Scope) -> str:  # noqa: N802
@@ -164,9 +128,9 @@ class Expressions:
         if leaf is not None:
             return leaf
         name = node.node.name if isinstance(node.node, nodes.Name) else ""
-        if name in self.namespaces:
-            return self.namespaces[name][node.attr]
-        loop = self.loop(scope) if name == "loop" else self._loop_called(name, scope)
+        if name in self.names.namespaces:
+            return self.names.namespaces[name][node.attr]
+        loop = self.names.loop(scope) if name == "loop" else self.names.loop_called(name, scope)
         if loop is not None or name == "loop":
             pattern = LOOP_PLAIN.get(node.attr) or LOOP_SIZED.get(node.attr)
             if loop is None or pattern is None:
@@ -220,7 +184,7 @@ class Expressions:
         args += [f"{self._key(pair)}={self.expression(pair.value, scope)}" for pair in node.kwargs]
         called = node.node
         if isinstance(called, nodes.Name):
-            shadowed = self._is_bound(called.name, scope) or called.name in self._shape.names
+            shadowed = self.names.is_bound(called.name, scope) or called.name in self._shape.names
             if called.name not in GLOBALS or shadowed:
                 refuse(f"a call of {called.name}", node)
             if called.name in ("cycler", "joiner"):
@@ -252,93 +216,25 @@ class Expressions:
         if isinstance(node, nodes.Filter):
             return node.name in RESULTS_IN_TEXT
         path = path_of(node)
-        if path is None or self._is_bound(path[0], scope):
+        if path is None or self.names.is_bound(path[0], scope):
             return False
         return self._shape.leaves.get(path, False)
 
-    def _is_bound(self, name: str, scope: Scope) -> bool:
-        frame: Scope | None = scope
-        while frame is not None:
-            if name in frame.variables:
-                return True
-            frame = frame.parent
-        return name in self.given
-
     def _leaf(self, node: nodes.Node, scope: Scope) -> str | None:
         path = path_of(node)
-        if path is None or len(path) < 2 or self._is_bound(path[0], scope) or path not in self._shape.leaves:
+        if (
+            path is None
+            or len(path) < 2
+            or self.names.is_bound(path[0], scope)
+            or path not in self._shape.leaves
+        ):
             return None
-        return self._input(path)
-
-    def _input(self, path: tuple[str, ...]) -> str:
-        if path not in self.columns:
-            self.columns[path] = f"c{len(self.columns)}"
-        return self.columns[path]
-
-    def name(self, name: str, scope: Scope) -> str:
-        """Return the variable that a name stands for in a scope."""
-        frame: Scope | None = scope
-        while frame is not None:
-            if name in frame.variables:
-                return frame.variables[name]
-            frame = frame.parent
-        return self.free(name)
-
-    def free(self, name: str) -> str:
-        """Return the text of a name that no template statement has assigned."""
-        if name in self.given:
-            return name
-        if name in self._shape.names:
-            return self._input((name,))
-        if name in GLOBALS:
-            return f"global_{name}"
-        return self.undefined_name(name)
-
-    def undefined_name(self, name: str) -> str:
-        """Return the constant that is a name's undefined value."""
-        if name not in self._undefined:
-            self._undefined[name] = f"undefined{len(self._undefined)}"
-            self.constants[self._undefined[name]] = UndefinedName(name)
-        return self._undefined[name]
-
-    def loop(self, scope: Scope) -> tuple[str, str] | None:
-        """Return counter and items of the innermost loop, or None outside of loops."""
-        frame: Scope | None = scope
-        while frame is not None:
-            if "loop" in frame.variables:
-                return None
-            if frame.loop is not None:
-                return frame.loop
-            frame = frame.parent
-        return None
-
-    def _loop_called(self, name: str, scope: Scope) -> tuple[str, str] | None:
-        frame: Scope | None = scope
-        while frame is not None:
-            if name in frame.loops:
-                return frame.loops[name]
-            frame = frame.parent
-        return None
-
-    def makes_namespace(self, name: str, scope: Scope) -> bool:
-        """Tell whether the name `namespace` means Jinja's own, and `name` is not given from outside."""
-        taken = self._is_bound("namespace", scope) or "namespace" in self._shape.names
-        return not taken and name not in self.given
+        return self.names.column(path)
 
     def _key(self, pair: nodes.Keyword | nodes.Pair) -> str:
         if keyword.iskeyword(str(pair.key)):
             refuse("an argument with the name of a Python word", pair)
         return str(pair.key)
-
-    def _constant(self, value: Any) -> str:
-        name = f"k{len(self.constants)}"
-        self.constants[name] = value
-        return name
-
-    def fresh(self, stem: str) -> str:
-        """Return a variable name not used before."""
-        self._count += 1
-        return f"{stem}_{self._count}"
 
 
 def refuse(what: str, node: nodes.Node) -> NoReturn:

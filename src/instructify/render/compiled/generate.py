@@ -18,10 +18,9 @@ from instructify.render.compiled.expressions import (
     LOOP_PLAIN,
     LOOP_SIZED,
     Expressions,
-    Scope,
-    Shape,
     refuse,
 )
+from instructify.render.compiled.names import Scope, Shape
 from instructify.render.compiled.output import Output
 from instructify.render.compiled.trees import (
     Step,
@@ -73,9 +72,9 @@ class _Writer:
         self.values = Expressions(shape, given, self._dynamic_draws)
 
     def write(self, finish: Sequence[str]) -> Generated:
-        given = self.values.given
+        given = self.values.names.given
         for step in self._steps:
-            self.values.given = frozenset() if step.makes_choices else given
+            self.values.names.given = frozenset() if step.makes_choices else given
             if isinstance(step.tree, nodes.Template):
                 self._block(step)
             else:
@@ -93,9 +92,9 @@ class _Writer:
             first.append("state.drawn = 0")
         opening, last = self._budget() if first else ([], [])
         inner = "\n".join("            " + line for line in [*opening, *first, *self.lines, *last, *finish])
-        columns = tuple(self.values.columns)
+        columns = tuple(self.values.names.columns)
         inputs = [
-            *(self.values.columns[path] for path in columns),
+            *(self.values.names.columns[path] for path in columns),
             *(f"draw{n}" for n in range(self.values.draws)),
         ]
         source = (
@@ -104,7 +103,7 @@ class _Writer:
             f"        except Exception:\n            slow(i, state)\n"
             f"        if state.flagged:\n            state.note(i)\n"
         )
-        return Generated(source, columns, self.values.constants, self.values.draws)
+        return Generated(source, columns, self.values.names.constants, self.values.draws)
 
     def _budget(self) -> tuple[list[str], list[str]]:
         """Return the lines that hand a row to the reference when it might spend its budget there.
@@ -128,10 +127,10 @@ class _Writer:
         scope = Scope(None, Symbols())
         scope.symbols.analyze_node(step.tree)
         self._loop_names = {id(node) for node in loop_names(step.tree, {*LOOP_PLAIN, *LOOP_SIZED})}
-        self.values.namespaces = {
-            name: {attr: self.values.fresh("a") for attr in made}
+        self.values.names.namespaces = {
+            name: {attr: self.values.names.fresh("a") for attr in made}
             for name, made in plain_namespaces(step.tree).items()
-            if self.values.makes_namespace(name, scope)
+            if self.values.names.makes_namespace(name, scope)
         }
         self._declare(assigned(step.tree.body), scope, "")
         out = Output(self, step.result)
@@ -175,12 +174,12 @@ class _Writer:
             target = scope.symbols.find_ref(name)
             kind, _ = scope.symbols.loads.get(target, (VAR_LOAD_UNDEFINED, None)) if target else (None, None)
             if kind == VAR_LOAD_UNDEFINED:
-                before = self.values.undefined_name(name)
+                before = self.values.names.undefined_name(name)
             elif kind == VAR_LOAD_RESOLVE or scope.parent is None:
-                before = self.values.free(name)
+                before = self.values.names.free(name)
             else:
-                before = self.values.name(name, scope.parent)
-            scope.variables[name] = self.values.fresh("v")
+                before = self.values.names.variable(name, scope.parent)
+            scope.variables[name] = self.values.names.declare(before)
             self.emit(indent, f"{scope.variables[name]} = {before}")
 
     def _if(self, node: nodes.If, scope: Scope, out: Output, indent: str) -> None:
@@ -206,7 +205,7 @@ class _Writer:
         used = loop_attributes(node)
         inner = Scope(scope, Symbols(scope.symbols))
         inner.symbols.analyze_node(node, for_branch="body")
-        items, position = self.values.fresh("items"), self.values.fresh("n")
+        items, position = self.values.names.fresh("items"), self.values.names.fresh("n")
         iterable = self.values.expression(node.iter, scope)
         target = self._target(node.target, inner)
         if node.test is not None:
@@ -245,7 +244,7 @@ class _Writer:
 
     def _target(self, target: nodes.Node, scope: Scope) -> str:
         if isinstance(target, nodes.Name):
-            scope.variables[target.name] = self.values.fresh("v")
+            scope.variables[target.name] = self.values.names.fresh("v")
             return scope.variables[target.name]
         if not isinstance(target, nodes.Tuple):
             refuse("an unusual loop target", target)
@@ -254,7 +253,7 @@ class _Writer:
 
     def _assign(self, node: nodes.Assign, scope: Scope, indent: str) -> None:
         target = node.target
-        held = self.values.namespaces
+        held = self.values.names.namespaces
         if id(node) in self._loop_names and isinstance(target, nodes.Name) and scope.loop is not None:
             scope.loops[target.name] = scope.loop
             return
@@ -271,7 +270,8 @@ class _Writer:
             self.emit(indent, f"{held[target.name][target.attr]} = {value}")
         elif isinstance(target, nodes.NSRef):
             self.emit(
-                indent, f"set_attribute({self.values.name(target.name, scope)}, {target.attr!r}, {value})"
+                indent,
+                f"set_attribute({self.values.names.variable(target.name, scope)}, {target.attr!r}, {value})",
             )
         elif isinstance(target, nodes.Tuple) and all(isinstance(item, nodes.Name) for item in target.items):
             names = [scope.variables[item.name] for item in target.items if isinstance(item, nodes.Name)]
@@ -281,7 +281,7 @@ class _Writer:
 
     def _assign_block(self, node: nodes.AssignBlock, scope: Scope, out: Output, indent: str) -> None:
         out.pause(indent)
-        result = self.values.fresh("block")
+        result = self.values.names.fresh("block")
         inner = Scope(scope, Symbols(scope.symbols))
         inner.symbols.analyze_node(node)
         self._declare(assigned(node.body), inner, indent)

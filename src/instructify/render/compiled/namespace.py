@@ -139,8 +139,14 @@ def namespace_for(dialect: Dialect) -> Mapping[str, Any]:
     }
     names["replace_text"] = fast.replace_text
     names |= {"Slow": Slow, "Choices": Choices, "global_range": small_range}
-    names |= {"NO_ITEM": env.undefined("there is no such item"), "NO_ELSE": env.undefined("no else")}
+    names["no_item"] = partial(env.undefined, "there is no such item")
+    names["no_else"] = partial(env.undefined, "no else")
+    names["again"] = partial(_again, env)
     return names
+
+
+def _again(env: Sandbox, value: Any) -> Undefined:
+    return env.undefined(name=value._undefined_name)
 
 
 def _checked(check: Callable[..., None], function: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,7 +7,8 @@ from typing import Protocol
 
 from jinja2 import nodes
 
-from instructify.render.compiled.expressions import Expressions, Scope
+from instructify.render.compiled.expressions import Expressions
+from instructify.render.compiled.names import Scope
 
 
 class Writer(Protocol):
@@ -42,7 +43,7 @@ class Output:
             return
         text = self._writer.values.as_text(node, scope)
         if not text.isidentifier():
-            name = self._writer.values.fresh("t")
+            name = self._writer.values.names.fresh("t")
             self._writer.emit(indent, f"{name} = {text}")
             text = name
         self._pending.append("{" + text + "}")

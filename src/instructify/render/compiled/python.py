@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from instructify.keys import Key
-from instructify.render.compiled.expressions import Shape, UndefinedName
 from instructify.render.compiled.generate import Generated, generate
+from instructify.render.compiled.names import Shape, UndefinedName
 from instructify.render.compiled.namespace import namespace_for
 from instructify.render.compiled.prepare import Prepared
 from instructify.render.compiled.result import Columns

@@ -76,6 +76,8 @@ class Batch:
     unlabelled: BoolArray = field(default_factory=lambda: np.zeros(0, bool))
     blank: BoolArray = field(default_factory=lambda: np.zeros(0, bool))
     lone: nodes.If | None = None
+    branches: int = 0
+    """How many branches are being gone through, in which marks may yet be taken back."""
 
     def __post_init__(self) -> None:
         """Begin without a mark on any row."""
@@ -87,17 +89,20 @@ class Batch:
     def harden(self, mask: BoolArray) -> None:
         """Leave some rows to other means; raises NotVector when too few remain."""
         self.hard |= mask
-        if np.count_nonzero(self.hard) > MAX_HARD * len(self.hard):
+        if not self.branches and np.count_nonzero(self.hard) > MAX_HARD * len(self.hard):
             raise NotThisBatch("too many rows that no kernel settles")
 
     def marks(self) -> tuple[BoolArray, BoolArray]:
-        """Return the marks that rows have so far, for `only`."""
+        """Return the marks that rows have so far, for `only`, which has to follow."""
+        self.branches += 1
         return self.hard.copy(), self.unlabelled.copy()
 
     def only(self, rows: BoolArray, before: tuple[BoolArray, BoolArray]) -> None:
         """Take back the marks set since then on other rows: what went wrong there does not take place."""
-        self.hard = before[0] | (self.hard & rows)
+        self.branches -= 1
         self.unlabelled = before[1] | (self.unlabelled & rows)
+        hard, self.hard = self.hard & rows, before[0]
+        self.harden(hard)
 
 
 @dataclass(frozen=True, slots=True)
