@@ -184,3 +184,68 @@ def test_long_rows_are_made_in_smaller_shards(tmp_path: Path, monkeypatch: pytes
     assert sum(sizes) == 300
     assert max(sizes) <= 50
     assert halves.content_hash == whole.content_hash
+
+
+def _loose(tmp_path: Path) -> Path:
+    """Write a recipe whose rows are settled by kernels, functions and the reference, in several variants."""
+    folder = tmp_path / "templates" / "loose"
+    folder.mkdir(parents=True)
+    (folder / "one.jinja").write_text("{{ text }} {{ extra if extra else 'x' }}\n|||\n{{ text }}\n")
+    (folder / "two.jinja").write_text("Again: {{ text }}\n|||\n{{ text }}\n")
+    rows = [{"text": f"row {n}", "extra": None if n % 5 < 2 else f"e{n}"} for n in range(3_000)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "loose-train.parquet")
+    source = {"kind": "files", "path": "loose-{split}.parquet"}
+    return recipe(
+        tmp_path,
+        [{"dataset": "loose", "cluster": "c", "licence": "CC0-1.0", "source": source}],
+        template_sources=["templates"],
+        variants=[{"name": "zero"}, {"name": "few", "shots": 2}],
+        output={"dir": "out", "shard_examples": 200},
+    )
+
+
+def test_rows_settled_by_different_means_keep_together_and_files_are_of_about_one_size(
+    tmp_path: Path,
+) -> None:
+    succeed("build", _loose(tmp_path), "-j", "1", "-q")
+    file_of: dict[int, Path] = {}
+    sizes = []
+    for file in sorted((tmp_path / "out" / "parquet").glob("*.parquet")):
+        numbers = pq.read_table(file, columns=["row"])["row"].to_pylist()
+        sizes.append(len(numbers))
+        assert all(file_of.setdefault(number, file) == file for number in numbers)
+    assert sum(sizes) == 6_000
+    assert len(sizes) == 30
+    assert min(sizes) > 100
+    assert max(sizes) < 300
+
+
+def test_how_work_is_laid_out_changes_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from instructify.build import emit, make, ranges, run, waves
+    from instructify.cli.progress import Silence
+    from instructify.recipe.load import load_recipe
+
+    loaded = load_recipe(_loose(tmp_path))
+    monkeypatch.setattr(ranges, "MAX_ROWS", 500)
+    whole = run.build(loaded, Silence(), out=tmp_path / "whole")
+    ordered_by: list[bool] = []
+    real = make.together
+    spy = lambda tables, in_order: ordered_by.append(in_order) or real(tables, in_order)  # noqa: E731
+    monkeypatch.setattr(make, "together", spy)
+    monkeypatch.setattr(waves, "FEW_FILES", 0)
+    monkeypatch.setattr(emit, "MAPPED", 1)
+    ordered = run.build(loaded, Silence(), out=tmp_path / "ordered")
+    assert ordered_by == [True] * 6
+    assert ordered.content_hash == whole.content_hash
+
+
+def test_tasks_that_share_rows_leave_no_file_empty(tmp_path: Path) -> None:
+    task = _folder(tmp_path)
+    rows = [{"text": f"row {n}", "label": n % 2} for n in range(16)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "own-train.parquet")
+    tasks = [{**task, "name": f"own{number}"} for number in range(20)]
+    output = {"dir": "out", "shard_examples": 100}
+    succeed("build", recipe(tmp_path, tasks, template_sources=["templates"], output=output), "-j", "1", "-q")
+    sizes = [pq.read_metadata(file).num_rows for file in (tmp_path / "out" / "parquet").glob("*.parquet")]
+    assert min(sizes) > 0
+    assert sum(sizes) == 320

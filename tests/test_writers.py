@@ -124,6 +124,40 @@ def test_parquet_is_compressed_checked_and_encoded_as_promised() -> None:
     assert b"pandas" not in data[-5000:]
 
 
+def test_only_random_columns_are_compressed_less() -> None:
+    table = examples(3_000)
+    words = [hashlib.sha256(bytes([n])).hexdigest()[: 2 + n % 9] for n in range(200)]
+    choices = [[f"{words[n * k * k % 199]} {words[n // k % 197]}" for k in (1, 2, 3)] for n in range(3_000)]
+    at = table.column_names.index("answer_choices")
+    table = table.set_column(at, "answer_choices", pa.array(choices))
+    ours, level_3, level_1 = (_sizes(data) for data in (written("parquet", table), *_at_levels(table, 3, 1)))
+    assert ours.pop("id") == level_1["id"] <= level_3.pop("id")
+    assert ours == level_3
+    assert ours["answer_choices.list.element"] != level_1["answer_choices.list.element"]
+
+
+def _at_levels(table: pa.Table, *levels: int) -> Iterator[bytes]:
+    for level in levels:
+        file = io.BytesIO()
+        pq.write_table(
+            table.cast(example_schema()),
+            file,
+            row_group_size=ROWS_PER_GROUP,
+            compression="zstd",
+            compression_level=level,
+            use_dictionary=list(LOW_CARDINALITY),
+            write_statistics=[*LOW_CARDINALITY, "label", "row", "shots"],
+            write_page_checksum=True,
+        )
+        yield file.getvalue()
+
+
+def _sizes(data: bytes) -> dict[str, int]:
+    group = pq.read_metadata(io.BytesIO(data)).row_group(0)
+    columns = (group.column(place) for place in range(group.num_columns))
+    return {column.path_in_schema: column.total_compressed_size for column in columns}
+
+
 def test_parquet_pages_carry_checksums_that_find_a_flipped_bit() -> None:
     data = bytearray(written("parquet", examples(500)))
     column = pq.read_metadata(io.BytesIO(bytes(data))).row_group(0).column(1)

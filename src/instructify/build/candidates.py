@@ -1,4 +1,4 @@
-"""Candidates: the examples of a shard as Arrow tables, one for each template and variant."""
+"""Candidates: the examples of a shard as an Arrow table, those of each template and variant together."""
 
 from __future__ import annotations
 
@@ -58,11 +58,12 @@ def text_bytes(texts: pa.Array) -> int:
     return pc.sum(pc.binary_length(texts)).as_py() or 0
 
 
-def together(tables: Sequence[pa.Table]) -> pa.Table:
-    """Return all candidates, those of each template and variant in chunks of their own."""
+def together(tables: Sequence[pa.Table], in_order: bool) -> pa.Table:
+    """Return all candidates: one table after the other, or in the order of their share keys."""
     import pyarrow as pa
 
-    return pa.concat_tables(tables or [_none()], promote_options="default")
+    table = pa.concat_tables(tables or [_none()], promote_options="default").combine_chunks()
+    return table.take(pa.array(np.argsort(table["share"].to_numpy(), kind="stable"))) if in_order else table
 
 
 def ranks(orders: U64, ids: pa.ChunkedArray) -> I64:

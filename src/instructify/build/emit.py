@@ -6,7 +6,8 @@ keys, so it is made from contiguous slices: an external sort whose memory does n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 from instructify.build.candidates import ranks
 from instructify.build.make import timed
 from instructify.build.tables import map_table
-from instructify.keys import I64, hexdigest
+from instructify.keys import I64
 from instructify.publish.files import FileRecord, find_file, write_file
 from instructify.types import Part, example_schema
 from instructify.writers import WRITERS
@@ -26,10 +27,13 @@ from instructify.writers.contenthash import content_hash
 if TYPE_CHECKING:
     import pyarrow as pa
 
+MAPPED = 32
+"""Files of candidates that are looked at together; more would be held in memory by parts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """What the examples of one template and variant in one file have in common.
+    """What the examples of one template and variant have in common.
 
     Those in places from `cut` on are left out. `choices` are None where examples have their own, or none.
     """
@@ -41,23 +45,29 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class CandidateFile:
-    """A made shard as emit sees it; its rows are numbered by slot."""
+    """A file of candidates: its path, the numbers of its slots among those of the whole part, its runs."""
 
     path: str
-    digest: str
-    slots: tuple[Slot, ...]
+    slots: tuple[int, ...]
+    runs: int
 
 
 @dataclass(frozen=True, slots=True)
 class EmitTask:
-    """One published shard: the candidates whose share key lies in the `number`-th of `count` equal ranges."""
+    """One published shard, the `number`-th of `count`; `key` names all that decides what is in all of them.
+
+    `bounds` has, for each run of each file, the first row that the shard takes and the one after the last.
+    """
 
     staging: Path
     part: Part
     number: int
     count: int
     formats: tuple[str, ...]
+    slots: tuple[Slot, ...]
     files: tuple[CandidateFile, ...]
+    bounds: I64
+    key: str
 
     def path(self, name: str) -> str:
         """Place of the shard in one format in the staging directory."""
@@ -75,11 +85,25 @@ class Emitted:
     """Time spent gathering, hashing and writing; empty where the files were there already."""
 
 
+def share_out(path: Path, count: int) -> I64:
+    """Return where each run of a file of candidates is cut for so many published shards.
+
+    A run is a part of the file in which share keys ascend, and each shard has an equal range of these keys.
+    The cuts of a run are a row of count + 1 places in the file.
+    """
+    borders = np.array([(number << 64) // count for number in range(1, count)], np.uint64)
+    share = map_table(path)["share"].to_numpy()
+    ends = [0, *(np.flatnonzero(share[1:] < share[:-1]) + 1).tolist(), len(share)]
+    cuts = [
+        [start, *(start + np.searchsorted(share[start:stop], borders)).tolist(), stop]
+        for start, stop in itertools.pairwise(ends)
+    ]
+    return np.array(cuts, np.int64)
+
+
 def emit_shard(task: EmitTask) -> Emitted:
     """Write one shard in every format, or find it written before."""
-    names = [f"{file.digest} {file.slots}" for file in task.files]
-    key = hexdigest(task.part, task.number, task.count, *names)
-    found = [_find(task, name, key) for name in task.formats]
+    found = [_find(task, name) for name in task.formats]
     if all(found):
         whole = tuple(record for record in found if record is not None)
         return Emitted(whole, int(whole[0].meta["rows"]))
@@ -92,44 +116,60 @@ def emit_shard(task: EmitTask) -> Emitted:
     counts = _variants(examples)
     records = []
     for name in task.formats:
-        meta = {"key": key, "part": task.part, "format": name, "rows": table.num_rows, "content_hash": digest}
-        meta["variants"] = counts
+        meta = {"key": task.key, "part": task.part, "format": name, "rows": table.num_rows}
+        meta |= {"content_hash": digest, "variants": counts}
         write = partial(WRITERS[name].write, table if name == "chat" else examples)
         with timed(seconds, f"write {name}"):
             records.append(write_file(task.staging, task.path(name), write, meta))
     return Emitted(tuple(records), table.num_rows, seconds)
 
 
-def _find(task: EmitTask, name: str, key: str) -> FileRecord | None:
+def _find(task: EmitTask, name: str) -> FileRecord | None:
     record = find_file(task.staging, task.path(name))
-    return record if record is not None and record.meta.get("key") == key else None
+    return record if record is not None and record.meta.get("key") == task.key else None
 
 
 def _gather(task: EmitTask) -> pa.Table:
     import pyarrow as pa
 
-    low = (task.number << 64) // task.count
-    high = ((task.number + 1) << 64) // task.count - 1
-    pieces: list[pa.Table] = []
-    numbers: list[I64] = []
-    first = 0
-    for file in task.files:
-        for slot, batch in _slices(task.staging, file, low, high):
-            pieces.append(pa.Table.from_batches([batch]))
-            numbers.append(np.full(batch.num_rows, first + slot))
-        first += len(file.slots)
+    held: list[pa.Table] = []
+    bounds = iter(task.bounds.tolist())
+    for start in range(0, len(task.files), MAPPED):
+        files = task.files[start : start + MAPPED]
+        some = [
+            piece for file in files for piece in _picked(task, file, [next(bounds) for _ in range(file.runs)])
+        ]
+        if some:  # a copy of its own, so that the files can be let go
+            held.append(pa.concat_tables(some, promote_options="default").combine_chunks())
+        del some
     schema = example_schema().append(pa.field("turns", pa.list_(pa.string())))
-    if not pieces:
+    if not held:
         return schema.empty_table()
-    # a copy first: with the files let go, that and the ordered copy are all that is held
-    table = pa.concat_tables(pieces, promote_options="default").combine_chunks()
-    del pieces, batch
+    table = pa.concat_tables(held, promote_options="default").combine_chunks()
+    del held
     places = ranks(table["order"].to_numpy(), table["id"])
-    table = table.drop_columns(["share", "order", "place", "slot"])
-    table = table.append_column("slot", pa.array(np.concatenate(numbers)))
-    table = table.take(pa.array(places)).combine_chunks()
-    slots = [slot for file in task.files for slot in file.slots]
-    return pa.table({field.name: _column(field, table, slots) for field in schema}, schema)
+    table = table.drop_columns(["share", "order", "place"]).take(pa.array(places)).combine_chunks()
+    return pa.table({field.name: _column(field, table, task.slots) for field in schema}, schema)
+
+
+def _picked(task: EmitTask, file: CandidateFile, bounds: Sequence[tuple[int, int]]) -> list[pa.Table]:
+    """Return what a shard takes of one file of candidates, numbered by the slots of the whole part."""
+    import pyarrow as pa
+
+    table = map_table(task.staging / file.path)
+    at = table.column_names.index("slot")
+    numbers = np.array(file.slots, np.int64)
+    cuts = np.array([task.slots[number].cut for number in file.slots], np.int64)
+    found = []
+    for start, stop in bounds:
+        if start == stop:
+            continue
+        part = table.slice(start, stop - start)
+        slots = part["slot"].to_numpy()
+        kept = part["place"].to_numpy() < cuts[slots]
+        part = part.set_column(at, "slot", pa.array(numbers[slots]))
+        found.append(part if kept.all() else part.filter(pa.array(kept)))
+    return found
 
 
 def _column(field: pa.Field, table: pa.Table, slots: Sequence[Slot]) -> pa.ChunkedArray | pa.Array:
@@ -156,25 +196,6 @@ def _choices(said: pa.ChunkedArray | None, numbers: I64, slots: Sequence[Slot]) 
     own = np.array([slot.choices is None for slot in slots])[numbers]
     places = np.where(own, len(slots) + np.arange(len(numbers)), numbers)
     return pa.concat_arrays([constant, *said.chunks]).take(pa.array(places))
-
-
-def _slices(staging: Path, file: CandidateFile, low: int, high: int) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Yield the slots of one candidate file and their examples whose share is in a range."""
-    import pyarrow as pa
-
-    for batch in map_table(staging / file.path).to_batches():
-        share = batch["share"].to_numpy()
-        start = int(np.searchsorted(share, np.uint64(low), "left"))
-        stop = int(np.searchsorted(share, np.uint64(high), "right"))
-        if start == stop:
-            continue
-        slot = batch["slot"][0].as_py()
-        batch = batch.slice(start, stop - start)
-        kept = batch["place"].to_numpy() < file.slots[slot].cut
-        if not kept.all():
-            batch = batch.filter(pa.array(kept))
-        if batch.num_rows:
-            yield slot, batch
 
 
 def _variants(table: pa.Table) -> list[list[Any]]:

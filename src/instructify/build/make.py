@@ -101,6 +101,8 @@ class ShardTask:
     """What no example may say."""
     with_turns: bool = False
     """Whether a format will ask for the exemplars of a prompt one by one."""
+    in_order: bool = False
+    """Whether examples are put in order: of many files, each is then read in one place only."""
 
     @property
     def path(self) -> str:
@@ -175,8 +177,11 @@ def make_shards(task: ShardTask) -> tuple[Shard, ...]:
             for one in made
         ]
     }
-    table = together([table for one in made for table in one.tables])
+    tables = [table for one in made for table in one.tables]
+    del rows, made
     with timed(seconds, "write"):
+        table = together(tables, task.in_order)
+        del tables
         record = write_file(task.staging, task.path, partial(write_table, table), meta, flush=False)
     return (Shard(task.task, names, slots, record, is_new=True, seconds=seconds),)
 
@@ -320,7 +325,7 @@ def _stop_a_runaway(task: ShardTask, template: Template, rows: I64, dropped: dic
     """End the build when a template spends its whole budget on one row after another."""
     fallen = dropped.get("over-budget", [])
     if len(fallen) >= MAX_RUNAWAYS:
-        shown = ", ".join(str(rows[index]) for index in fallen[:MAX_RUNAWAYS])
+        shown = ", ".join(map(str, sorted(rows[fallen].tolist())[:MAX_RUNAWAYS]))
         what = f"template {template.name!r} does not finish rows {shown} of {task.task}: over-budget"
         raise InstructifyError(Problem(what, template.where))
 

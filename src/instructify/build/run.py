@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from instructify.build.emit import CandidateFile, EmitTask, Emitted, Slot, emit_shard
+import numpy as np
+
+from instructify.build.emit import CandidateFile, EmitTask, Emitted, Slot, emit_shard, share_out
 from instructify.build.guards import check_apart, check_ledgers, check_outside
 from instructify.build.leaks import find_leaks, gate_rows, ngram_counts
 from instructify.build.make import Shard
@@ -33,7 +35,7 @@ from instructify.types import Ledger, Part
 
 MAX_FILE_CHARACTERS = 100_000_000
 MIN_FILE_ROWS = 16
-"""Rows that a published file has on average at least, so that none comes out empty: rows are not divided."""
+"""Rows that a published file has on average at least, unless their text is too much: rows are not divided."""
 PARTS: tuple[Part, ...] = ("train", "eval")
 
 
@@ -126,10 +128,19 @@ def _emit(
         shards = [shard for shard in made.shards if by_name[shard.task].part == part and _kept(shard)]
         if not shards:
             continue
-        files = tuple(_candidates(by_name[shard.task], shard, cuts) for shard in shards)
         own = [ledger for ledger in ledgers if by_name[ledger.task].part == part]
-        count = _file_count(own, shards, plan.recipe.output.shard_examples)
-        tasks += [EmitTask(stage.staging, part, number, count, formats, files) for number in range(count)]
+        count = _file_count(plan, own, shards)
+        bounds = [share_out(stage.staging / shard.record.path, count) for shard in shards]
+        slots, files = _numbered(by_name, shards, cuts, [len(cut) for cut in bounds])
+        whole = np.concatenate(bounds)
+        digests = (f"{shard.record.digest} {file.slots}" for shard, file in zip(shards, files, strict=True))
+        key = hexdigest(part, count, *map(str, slots), *digests)
+        tasks += [
+            EmitTask(
+                stage.staging, part, number, count, formats, slots, files, whole[:, number : number + 2], key
+            )
+            for number in range(count)
+        ]
     watcher.phase("write", sum(ledger.kept for ledger in ledgers), "examples")
     results = runner.map(emit_shard, tasks, lambda shard: watcher.advance(shard.rows))
     emitted: dict[Part, list[Emitted]] = {part: [] for part in PARTS}
@@ -138,31 +149,52 @@ def _emit(
     return emitted
 
 
-def _file_count(ledgers: Sequence[Ledger], shards: Sequence[Shard], examples: int) -> int:
-    """Return in how many files one part is published, with about so many examples in each."""
-    rows: Counter[str] = Counter()
+def _file_count(plan: Plan, ledgers: Sequence[Ledger], shards: Sequence[Shard]) -> int:
+    """Return in how many files one part is published."""
+    sources = {task.name: (task.dataset, task.subset, task.split) for task in plan.tasks}
+    rows: Counter[tuple[str, str | None, str]] = Counter()
     for ledger in ledgers:
-        rows[ledger.task] = max(rows[ledger.task], min(ledger.kept, ledger.rows))
+        source = sources[ledger.task]
+        rows[source] = max(rows[source], min(ledger.kept, ledger.rows))
     characters: int = sum(entry["characters"] for shard in shards for entry in shard.record.meta["templates"])
-    by_examples = -(-sum(ledger.kept for ledger in ledgers) // examples)
+    by_examples = -(-sum(ledger.kept for ledger in ledgers) // plan.recipe.output.shard_examples)
     return max(1, min(by_examples, rows.total() // MIN_FILE_ROWS), -(-characters // MAX_FILE_CHARACTERS))
+
+
+def _numbered(
+    tasks: Mapping[str, PlannedTask],
+    shards: Sequence[Shard],
+    cuts: Mapping[tuple[str, str], int],
+    runs: Sequence[int],
+) -> tuple[tuple[Slot, ...], tuple[CandidateFile, ...]]:
+    """Return the slots of all shards, each once, and the shards' files with the numbers of theirs."""
+    numbers: dict[str, int] = {}
+    slots: list[Slot] = []
+    files = []
+    for shard, count in zip(shards, runs, strict=True):
+        own = []
+        for slot in _slots(tasks[shard.task], shard, cuts):
+            own.append(numbers.setdefault(str(slot), len(slots)))
+            if own[-1] == len(slots):
+                slots.append(slot)
+        files.append(CandidateFile(shard.record.path, tuple(own), count))
+    return tuple(slots), tuple(files)
 
 
 def _kept(shard: Shard) -> int:
     return sum(entry["kept"] for entry in shard.record.meta["templates"])
 
 
-def _candidates(task: PlannedTask, shard: Shard, cuts: dict[tuple[str, str], int]) -> CandidateFile:
+def _slots(task: PlannedTask, shard: Shard, cuts: Mapping[tuple[str, str], int]) -> list[Slot]:
     by_name = {template.name: template for template in task.templates}
     choices = {
         name: None if entry["choices"] is None else tuple(entry["choices"])
         for name, entry in zip(shard.templates, shard.record.meta["templates"], strict=True)
     }
-    slots = tuple(
+    return [
         Slot(cuts[task.name, name], _constants(task, by_name[name], variant), choices[name])
         for name, variant in shard.slots
-    )
-    return CandidateFile(shard.record.path, shard.record.digest, slots)
+    ]
 
 
 def _constants(task: PlannedTask, template: Template, variant: str) -> dict[str, str | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from instructify.build.composing import PoolFile
@@ -20,6 +20,8 @@ from instructify.runners import Runner
 from instructify.templates import Template
 from instructify.types import Role
 
+FEW_FILES = 32
+"""With more of them, to put examples in order costs less than to look for them in several places of each."""
 Windows = dict[tuple[str, str], tuple[int, int]]
 """Task and template -> the places [low, high) to render."""
 
@@ -153,7 +155,7 @@ def _shard_tasks(given: _Given, windows: Windows) -> list[ShardTask]:
             )
             for start, stop in shard_ranges(task.source, task.columns, [one.variants for one in wanted])
         ]
-    return tasks
+    return tasks if len(tasks) <= FEW_FILES else [replace(task, in_order=True) for task in tasks]
 
 
 def _window(

@@ -43,11 +43,18 @@ def write_parquet(table: pa.Table, file: BinaryIO) -> None:
         file,
         row_group_size=ROWS_PER_GROUP,
         compression="zstd",
-        compression_level={name: 1 if name in _RANDOM else 3 for name in schema.names},
+        compression_level={_leaf(field): 1 if field.name in _RANDOM else 3 for field in schema},
         use_dictionary=list(LOW_CARDINALITY),
         write_statistics=list(_WITH_STATISTICS),
         write_page_checksum=True,
     )
+
+
+def _leaf(field: pa.Field) -> str:
+    """Return the path that Parquet has for the values of a column: PyArrow takes levels by these alone."""
+    import pyarrow.types as kinds
+
+    return f"{field.name}.list.element" if kinds.is_list(field.type) else field.name
 
 
 def _features(schema: pa.Schema) -> str:
