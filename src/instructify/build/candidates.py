@@ -62,8 +62,10 @@ def together(tables: Sequence[pa.Table], in_order: bool) -> pa.Table:
     """Return all candidates: one table after the other, or in the order of their share keys."""
     import pyarrow as pa
 
-    table = pa.concat_tables(tables or [_none()], promote_options="default").combine_chunks()
-    return table.take(pa.array(np.argsort(table["share"].to_numpy(), kind="stable"))) if in_order else table
+    table = pa.concat_tables(tables or [_none()], promote_options="default")
+    if in_order:
+        table = table.take(pa.array(np.argsort(table["share"].to_numpy(), kind="stable")))
+    return table.combine_chunks()
 
 
 def ranks(orders: U64, ids: pa.ChunkedArray) -> I64:

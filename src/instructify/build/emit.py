@@ -109,7 +109,9 @@ def emit_shard(task: EmitTask) -> Emitted:
         return Emitted(whole, int(whole[0].meta["rows"]))
     seconds: dict[str, float] = {}
     with timed(seconds, "gather"):
+        _let_go(task)
         table = _gather(task)
+        _let_go(task)
     examples = table.select(example_schema().names)
     with timed(seconds, "hash"):
         digest = content_hash(examples)
@@ -122,6 +124,14 @@ def emit_shard(task: EmitTask) -> Emitted:
         with timed(seconds, f"write {name}"):
             records.append(write_file(task.staging, task.path(name), write, meta))
     return Emitted(tuple(records), table.num_rows, seconds)
+
+
+def _let_go(task: EmitTask) -> None:
+    """Give unused memory back where a build is large; in a small one it would only be fetched again."""
+    import pyarrow as pa
+
+    if len(task.files) > MAPPED:
+        pa.default_memory_pool().release_unused()
 
 
 def _find(task: EmitTask, name: str) -> FileRecord | None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from instructify.build.composing import compiled
 from instructify.build.plan import Plan, PlannedTask
 from instructify.checks import Checked, check
 from instructify.errors import InstructifyError, Problem, RowError
 from instructify.keys import positions
+from instructify.render.reference import reference
 from instructify.sources import read_rows
 from instructify.templates import Template
 
@@ -37,7 +37,7 @@ def sample(task: PlannedTask, seed: int, rows: list[int]) -> Iterator[Sampled]:
         key = task.draw_key(template, seed)
         for number, row in zip(rows, tables, strict=True):
             try:
-                yield Sampled(template, number, check(compiled(template).reference.render(row, key, number)))
+                yield Sampled(template, number, check(reference(template).render(row, key, number)))
             except RowError as error:
                 yield Sampled(template, number, None, error.reason, error.detail)
 
