@@ -30,7 +30,7 @@ BATCH = 16_384
 
 
 def loading() -> tuple[int, int, float]:
-    """Return how many template files and templates promptsource has, and the seconds it takes to load them."""
+    """Return how many files and templates promptsource has, and the seconds it takes to load all of them."""
     began = time.perf_counter()
     (collection,) = open_library(["promptsource"], Path()).collections
     datasets = collection.datasets()
