@@ -16,13 +16,12 @@ if TYPE_CHECKING:
 
 
 def candidates(
-    slot: int, ids: Key, order: Key, composed: Composed, places: I64, share: U64, with_turns: bool = False
+    slot: int, ids: Key, share: Key, order: Key, composed: Composed, places: I64, with_turns: bool = False
 ) -> pa.Table:
     """Return the candidates of one template and variant; what none of them has is no column of the table.
 
-    `places` and `share`, the key that decides which published file a row goes to, are those of the rendered
-    rows; `order` draws the place of an example within its file. `with_turns` says that exemplars are wanted
-    one by one as well.
+    `places` are those of the rendered rows; `share` draws which published file a row goes to, and `order` the
+    place of an example within it. `with_turns` says that exemplars are wanted one by one as well.
     """
     import pyarrow as pa
 
@@ -30,7 +29,7 @@ def candidates(
     rows = texts.rows
     low, high = ids.draws(rows, 0), ids.draws(rows, 1)
     columns = {
-        "share": pa.array(share[composed.kept]),
+        "share": pa.array(share.draws(rows)),
         "order": pa.array(order.draws(low)),
         "place": pa.array(places[composed.kept]),
         "slot": pa.array(np.full(len(rows), slot, np.int16)),
@@ -82,7 +81,7 @@ def _none() -> pa.Table:
 
     texts, rows = pa.array([], pa.large_string()), np.zeros(0, np.int64)
     nothing = Composed(Texts(rows, texts, texts), rows, {})
-    return candidates(0, Key(0, 0), Key(0, 0), nothing, rows, rows.astype(np.uint64))
+    return candidates(0, Key(0, 0), Key(0, 0), Key(0, 0), nothing, rows)
 
 
 def _hexadecimal(high: U64, low: U64) -> pa.Array:

@@ -257,15 +257,14 @@ def _render_window(
         for part in parts:
             for reason, fallen in part.composed.dropped.items():
                 dropped.setdefault(reason, []).extend(places[fallen].tolist())
-        share = task.share.draws(rows.numbers)
         tables = [
             candidates(
                 slot + part.variant,
                 window.ids[part.variant],
+                task.share,
                 task.order,
                 part.composed,
                 places,
-                share,
                 task.with_turns,
             )
             for part in parts

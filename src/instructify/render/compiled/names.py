@@ -1,8 +1,8 @@
-"""The names of one generated function: the columns, constants and variables that a template's become."""
+"""Names in one generated function: the columns, constants and variables that a template's names become."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +38,13 @@ class Scope:
     loops: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Other names of loops."""
 
+    def frames(self) -> Iterator[Scope]:
+        """Yield this frame and all around it, from the inside out."""
+        frame: Scope | None = self
+        while frame is not None:
+            yield frame
+            frame = frame.parent
+
 
 class Names:
     """Keeps account of what a function takes in, and says which variable a name stands for."""
@@ -61,12 +68,8 @@ class Names:
 
     def variable(self, name: str, scope: Scope) -> str:
         """Return the variable that a name stands for in a scope."""
-        frame: Scope | None = scope
-        while frame is not None:
-            if name in frame.variables:
-                return frame.variables[name]
-            frame = frame.parent
-        return self.free(name)
+        found = (frame.variables[name] for frame in scope.frames() if name in frame.variables)
+        return next(found, None) or self.free(name)
 
     def free(self, name: str) -> str:
         """Return the text of a name that no template statement has assigned."""
@@ -107,23 +110,16 @@ class Names:
 
     def loop(self, scope: Scope) -> tuple[str, str] | None:
         """Return counter and items of the innermost loop, or None outside of loops."""
-        frame: Scope | None = scope
-        while frame is not None:
+        for frame in scope.frames():
             if "loop" in frame.variables:
                 return None
             if frame.loop is not None:
                 return frame.loop
-            frame = frame.parent
         return None
 
     def loop_called(self, name: str, scope: Scope) -> tuple[str, str] | None:
         """Return counter and items of the loop that a name stands for, or None."""
-        frame: Scope | None = scope
-        while frame is not None:
-            if name in frame.loops:
-                return frame.loops[name]
-            frame = frame.parent
-        return None
+        return next((frame.loops[name] for frame in scope.frames() if name in frame.loops), None)
 
     def makes_namespace(self, name: str, scope: Scope) -> bool:
         """Tell whether the name `namespace` means Jinja's own, and `name` is not given from outside."""
@@ -132,12 +128,7 @@ class Names:
 
     def is_bound(self, name: str, scope: Scope) -> bool:
         """Tell whether a name is assigned by the template, or given from outside."""
-        frame: Scope | None = scope
-        while frame is not None:
-            if name in frame.variables:
-                return True
-            frame = frame.parent
-        return name in self.given
+        return name in self.given or any(name in frame.variables for frame in scope.frames())
 
     def constant(self, value: Any) -> str:
         """Return the variable that holds a constant."""
