@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from instructify.build.tables import take
 from instructify.compose.composition import Composed
 from instructify.compose.texts import Texts
 from instructify.keys import I64, U64, Key
@@ -58,22 +59,11 @@ def text_bytes(texts: pa.Array) -> int:
 
 
 def together(tables: Sequence[pa.Table], in_order: bool) -> pa.Table:
-    """Return all candidates: one table after the other, or in the order of their share keys."""
+    """Return all candidates: one table after the other, or in one chunk, in the order of their share keys."""
     import pyarrow as pa
 
     table = pa.concat_tables(tables or [_none()], promote_options="default")
-    if in_order:
-        table = table.take(pa.array(np.argsort(table["share"].to_numpy(), kind="stable")))
-    return table.combine_chunks()
-
-
-def ranks(orders: U64, ids: pa.ChunkedArray) -> I64:
-    """Return the places that sort examples by order key, and by id where two have the same."""
-    found = np.argsort(orders)
-    in_order = orders[found]
-    if (in_order[1:] == in_order[:-1]).any():
-        found = np.lexsort((ids.to_numpy(zero_copy_only=False).astype("S32"), orders))
-    return found
+    return take(table, np.argsort(table["share"].to_numpy(), kind="stable")) if in_order else table
 
 
 def _none() -> pa.Table:

@@ -1,4 +1,4 @@
-"""Emit: the chosen candidates become the published files, each in a keyed order.
+"""Emit: the chosen candidates become the published files.
 
 A published file takes all examples of its share of the rows. Candidates lie in the order of their rows' share
 keys, so it is made from contiguous slices: an external sort whose memory does not grow with the build.
@@ -7,15 +7,16 @@ keys, so it is made from contiguous slices: an external sort whose memory does n
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from instructify.build.candidates import ranks
+from instructify.build.gather import MAPPED, CandidateFile, Slot, gathered
 from instructify.build.make import timed
 from instructify.build.tables import map_table
 from instructify.keys import I64
@@ -23,33 +24,6 @@ from instructify.publish.files import FileRecord, find_file, write_file
 from instructify.types import Part, example_schema
 from instructify.writers import WRITERS
 from instructify.writers.contenthash import content_hash
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-MAPPED = 32
-"""Files of candidates that are looked at together; more would be held in memory by parts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """What the examples of one template and variant have in common.
-
-    Those in places from `cut` on are left out. `choices` are None where examples have their own, or none.
-    """
-
-    cut: int
-    constants: Mapping[str, str | None]
-    choices: tuple[str, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
-class CandidateFile:
-    """A file of candidates: its path, the numbers of its slots among those of the whole part, its runs."""
-
-    path: str
-    slots: tuple[int, ...]
-    runs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +84,12 @@ def emit_shard(task: EmitTask) -> Emitted:
     seconds: dict[str, float] = {}
     with timed(seconds, "gather"):
         _let_go(task)
-        table = _gather(task)
+        table = gathered(task.files, task.bounds, task.slots)
         _let_go(task)
     examples = table.select(example_schema().names)
     with timed(seconds, "hash"):
         digest = content_hash(examples)
-    counts = _variants(examples)
+    counts = _variants(task.slots, table["slot"].to_numpy())
     records = []
     for name in task.formats:
         meta = {"key": task.key, "part": task.part, "format": name, "rows": table.num_rows}
@@ -139,76 +113,9 @@ def _find(task: EmitTask, name: str) -> FileRecord | None:
     return record if record is not None and record.meta.get("key") == task.key else None
 
 
-def _gather(task: EmitTask) -> pa.Table:
-    import pyarrow as pa
-
-    held: list[pa.Table] = []
-    bounds = iter(task.bounds.tolist())
-    for start in range(0, len(task.files), MAPPED):
-        files = task.files[start : start + MAPPED]
-        some = [
-            piece for file in files for piece in _picked(task, file, [next(bounds) for _ in range(file.runs)])
-        ]
-        if some:  # a copy of its own, so that the files can be let go
-            held.append(pa.concat_tables(some, promote_options="default").combine_chunks())
-        del some
-    schema = example_schema().append(pa.field("turns", pa.list_(pa.string())))
-    if not held:
-        return schema.empty_table()
-    table = pa.concat_tables(held, promote_options="default").combine_chunks()
-    del held
-    places = ranks(table["order"].to_numpy(), table["id"])
-    table = table.drop_columns(["share", "order", "place"]).take(pa.array(places)).combine_chunks()
-    return pa.table({field.name: _column(field, table, task.slots) for field in schema}, schema)
-
-
-def _picked(task: EmitTask, file: CandidateFile, bounds: Sequence[tuple[int, int]]) -> list[pa.Table]:
-    """Return what a shard takes of one file of candidates, numbered by the slots of the whole part."""
-    import pyarrow as pa
-
-    table = map_table(task.staging / file.path)
-    at = table.column_names.index("slot")
-    numbers = np.array(file.slots, np.int64)
-    cuts = np.array([task.slots[number].cut for number in file.slots], np.int64)
-    found = []
-    for start, stop in bounds:
-        if start == stop:
-            continue
-        part = table.slice(start, stop - start)
-        slots = part["slot"].to_numpy()
-        kept = part["place"].to_numpy() < cuts[slots]
-        part = part.set_column(at, "slot", pa.array(numbers[slots]))
-        found.append(part if kept.all() else part.filter(pa.array(kept)))
-    return found
-
-
-def _column(field: pa.Field, table: pa.Table, slots: Sequence[Slot]) -> pa.ChunkedArray | pa.Array:
-    """Return one column of the examples: what candidates say, where they do, and what their slots say."""
-    import pyarrow as pa
-
-    said = table[field.name].cast(field.type) if field.name in table.column_names else None
-    if field.name in slots[0].constants:
-        return pa.array([slot.constants[field.name] for slot in slots], field.type).take(table["slot"])
-    if field.name == "answer_choices" and any(slot.choices for slot in slots):
-        return _choices(said, table["slot"].to_numpy(), slots)
-    if said is None:
-        said = pa.nulls(table.num_rows, field.type)
-    return said if field.nullable or not said.null_count else said.fill_null(0)
-
-
-def _choices(said: pa.ChunkedArray | None, numbers: I64, slots: Sequence[Slot]) -> pa.Array:
-    """Return the choices of every example: those of its slot, or its own."""
-    import pyarrow as pa
-
-    constant = pa.array([slot.choices for slot in slots], pa.list_(pa.string()))
-    if said is None:
-        return constant.take(pa.array(numbers))
-    own = np.array([slot.choices is None for slot in slots])[numbers]
-    places = np.where(own, len(slots) + np.arange(len(numbers)), numbers)
-    return pa.concat_arrays([constant, *said.chunks]).take(pa.array(places))
-
-
-def _variants(table: pa.Table) -> list[list[Any]]:
-    """Return how many examples there are of each task and variant."""
-    counted = table.group_by(["task", "variant"]).aggregate([([], "count_all")]).to_pylist()
-    return sorted([row["task"], row["variant"], row["count_all"]] for row in counted)
+def _variants(slots: Sequence[Slot], numbers: I64) -> list[list[Any]]:
+    """Return how many examples there are of each task and variant, given the slot of each example."""
+    found: Counter[tuple[str, str]] = Counter()
+    for slot, count in zip(slots, np.bincount(numbers, minlength=len(slots)).tolist(), strict=True):
+        found[str(slot.constants["task"]), str(slot.constants["variant"])] += count
+    return [[*names, count] for names, count in sorted(found.items()) if count]

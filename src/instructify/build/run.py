@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from instructify.build.emit import CandidateFile, EmitTask, Emitted, Slot, emit_shard, share_out
+from instructify.build.emit import EmitTask, Emitted, emit_shard, share_out
+from instructify.build.gather import CandidateFile, Slot
 from instructify.build.guards import check_apart, check_ledgers, check_outside
 from instructify.build.leaks import find_leaks, gate_rows, ngram_counts
 from instructify.build.make import Shard
@@ -131,7 +132,7 @@ def _emit(
         own = [ledger for ledger in ledgers if by_name[ledger.task].part == part]
         count = _file_count(plan, own, shards)
         bounds = [share_out(stage.staging / shard.record.path, count) for shard in shards]
-        slots, files = _numbered(by_name, shards, cuts, [len(cut) for cut in bounds])
+        slots, files = _numbered(stage.staging, by_name, shards, cuts, [len(cut) for cut in bounds])
         whole = np.concatenate(bounds)
         digests = (f"{shard.record.digest} {file.slots}" for shard, file in zip(shards, files, strict=True))
         key = hexdigest(part, count, *map(str, slots), *digests)
@@ -162,6 +163,7 @@ def _file_count(plan: Plan, ledgers: Sequence[Ledger], shards: Sequence[Shard]) 
 
 
 def _numbered(
+    staging: Path,
     tasks: Mapping[str, PlannedTask],
     shards: Sequence[Shard],
     cuts: Mapping[tuple[str, str], int],
@@ -177,7 +179,7 @@ def _numbered(
             own.append(numbers.setdefault(str(slot), len(slots)))
             if own[-1] == len(slots):
                 slots.append(slot)
-        files.append(CandidateFile(shard.record.path, tuple(own), count))
+        files.append(CandidateFile(staging / shard.record.path, tuple(own), count))
     return tuple(slots), tuple(files)
 
 

@@ -5,8 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+import numpy as np
+
+from instructify.keys import I64
+
 if TYPE_CHECKING:
     import pyarrow as pa
+
+MAX_VIEWED = (1 << 31) - 1
+"""Bytes of text in one buffer that Arrow's views can point into."""
 
 
 def write_table(table: pa.Table, file: BinaryIO) -> None:
@@ -22,3 +29,38 @@ def map_table(path: Path) -> pa.Table:
     import pyarrow as pa
 
     return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+
+
+def take(table: pa.Table, places: I64) -> pa.Table:
+    """Return rows of a table by their places, in one chunk.
+
+    Arrow's own `take` joins the chunks of a column first; long texts are copied but once here.
+    """
+    import pyarrow as pa
+
+    columns = [
+        _taken(column.chunks, places)
+        if _can_be_viewed(column)
+        else column.combine_chunks().take(pa.array(places))
+        for column in table.columns
+    ]
+    return pa.table(columns, table.column_names).combine_chunks()
+
+
+def _can_be_viewed(column: pa.ChunkedArray) -> bool:
+    if column.type != "large_string" or column.null_count:
+        return False
+    return all(
+        (chunk.buffers()[2].size if chunk.buffers()[2] else 0) <= MAX_VIEWED for chunk in column.chunks
+    )
+
+
+def _taken(chunks: list[pa.Array], places: I64) -> pa.Array:
+    """Return texts by their places in all chunks together: the pointers to them are moved, not the texts."""
+    import pyarrow as pa
+
+    views = pa.concat_arrays([chunk.cast(pa.string_view()) for chunk in chunks])
+    _, pointers, *texts = views.buffers()
+    moved = np.frombuffer(pointers, "V16", len(views))[places]
+    views = pa.Array.from_buffers(pa.string_view(), len(places), [None, pa.py_buffer(moved), *texts])
+    return views.cast(pa.large_string())

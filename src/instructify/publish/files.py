@@ -195,7 +195,11 @@ def io_errors(path: Path, doing: str, advice: str = "") -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        raise InstructifyError(Problem(f"cannot {doing}: {in_words(exc)}{advice}", str(path))) from exc
+        raise _refused(exc, path, doing, advice) from exc
+
+
+def _refused(exc: OSError, path: Path, doing: str, advice: str) -> InstructifyError:
+    return InstructifyError(Problem(f"cannot {doing}: {in_words(exc)}{advice}", str(path)))
 
 
 def in_words(exc: OSError) -> str:
@@ -224,8 +228,10 @@ class _Sink(io.RawIOBase):
         for start in range(0, view.nbytes, _CHUNK):
             piece = view[start : start + _CHUNK]
             # only here: an OSError of the callback's own, as from a source it reads, is not about this file
-            with io_errors(self._target, "write", RERUN):
+            try:
                 self._file.write(piece)
+            except OSError as exc:
+                raise _refused(exc, self._target, "write", RERUN) from exc
             self._hasher.update(piece)
         self.size += view.nbytes
         return view.nbytes
