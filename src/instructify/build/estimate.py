@@ -144,7 +144,7 @@ def _pool(task: PlannedTask, seed: int, work: Path) -> PoolFile | None:
     table = pool_table(source, task.columns, numbers)
     name = hexdigest("plan pool", task.name, source.fingerprint, seed)[:32]
     work.mkdir(parents=True, exist_ok=True)
-    path = work / f"{name}.arrow"
+    path = work / f"{name}.arrows"
     with path.open("wb") as file:
         write_table(table, file)
     return PoolFile(path, name)

@@ -115,7 +115,7 @@ class ShardTask:
         composed = (pool, budget, str(self.excluded), ngrams, self.with_turns)
         decisive = (*span, *composed, *self.columns, *windows)
         name = hexdigest(self.code, source.fingerprint, str(self.share), str(self.order), *decisive)
-        return f"{FOLDER}/{name[:32]}.arrow"
+        return f"{FOLDER}/{name[:32]}.arrows"
 
 
 @dataclass(frozen=True, slots=True)

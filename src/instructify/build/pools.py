@@ -34,7 +34,7 @@ def write_pools(plan: Plan, stage: Stage, leaks: Leaks) -> dict[str, PoolFile]:
             continue
         write = partial(write_table, _rows(task, plan.recipe.seed, leaks))
         name = hexdigest(task.exemplars.fingerprint, plan.recipe.seed, task.name, *task.columns)[:32]
-        record = stage.write(f"pools/{name}.arrow", write, {})
+        record = stage.write(f"pools/{name}.arrows", write, {})
         pools[task.name] = PoolFile(stage.staging / record.path, record.digest)
     return pools
 
