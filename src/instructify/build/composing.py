@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from instructify.build.tables import map_table
 from instructify.compose.budget import Budget
 from instructify.compose.composition import Composed, Composer, prints
 from instructify.compose.exemplars import make_pool
@@ -222,8 +223,7 @@ def _pool(template: Template, draws: Key, pool: PoolFile) -> tuple[Texts, pa.Arr
     import pyarrow as pa
 
     try:
-        with pa.OSFile(str(pool.path)) as file:
-            table = pa.ipc.open_file(file).read_all()
+        table = map_table(pool.path)
     except (OSError, pa.ArrowException) as error:
         raise InstructifyError(Problem(f"the exemplars cannot be read: {error}", str(pool.path))) from error
     last = table.num_columns - 1

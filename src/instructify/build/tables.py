@@ -17,7 +17,7 @@ MAX_VIEWED = (1 << 31) - 1
 
 
 def write_table(table: pa.Table, file: BinaryIO) -> None:
-    """Write a table in Arrow's stream format, which takes a third of the time to open that its file format does."""
+    """Write a table in Arrow's stream format: it opens in a third of the time that its file format takes."""
     import pyarrow as pa
 
     with pa.ipc.new_stream(file, table.schema) as writer:
