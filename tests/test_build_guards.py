@@ -221,7 +221,7 @@ def test_rows_settled_by_different_means_keep_together_and_files_are_of_about_on
 
 
 def test_how_work_is_laid_out_changes_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from instructify.build import emit, make, ranges, run, waves
+    from instructify.build import emit, gather, make, ranges, run, waves
     from instructify.cli.progress import Silence
     from instructify.recipe.load import load_recipe
 
@@ -233,7 +233,8 @@ def test_how_work_is_laid_out_changes_no_byte(tmp_path: Path, monkeypatch: pytes
     spy = lambda tables, in_order: ordered_by.append(in_order) or real(tables, in_order)  # noqa: E731
     monkeypatch.setattr(make, "together", spy)
     monkeypatch.setattr(waves, "FEW_FILES", 0)
-    monkeypatch.setattr(emit, "MAPPED", 1)
+    monkeypatch.setattr(emit, "FEW_FILES", 1)
+    monkeypatch.setattr(gather, "FEW_FILES", 1)
     ordered = run.build(loaded, Silence(), out=tmp_path / "ordered")
     assert ordered_by == [True] * 6
     assert ordered.content_hash == whole.content_hash

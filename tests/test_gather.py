@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -15,25 +15,24 @@ from hypothesis import strategies as st
 
 from build_kit import recipe, rows_file, succeed, template
 from instructify.build import gather, tables
+from instructify.errors import InstructifyError
 
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
+
+
+KINDS = {"whole": pa.large_string(), "gaps": pa.large_string(), "number": pa.int64()}
 
 
 @st.composite
 def chunked(draw: st.DrawFn) -> pa.Table:
     """Draw a table of texts, some absent, and numbers, in chunks that begin anywhere in their buffers."""
-    pieces = []
-    for _ in range(draw(st.integers(1, 4))):
+    chunks: dict[str, list[pa.Array]] = {name: [] for name in KINDS}
+    for _ in range(draw(st.integers(0, 4))):
         rows = draw(st.lists(st.tuples(TEXTS, st.none() | TEXTS, st.integers(0, 9)), max_size=8))
         first = draw(st.integers(0, len(rows)))
-        whole, gaps, numbers = (list(column) for column in zip(*rows, strict=True)) if rows else ([], [], [])
-        columns = {
-            "whole": pa.array(whole, pa.large_string()),
-            "gaps": pa.array(gaps, pa.large_string()),
-            "number": pa.array(numbers, pa.int64()),
-        }
-        pieces.append(pa.table(columns).slice(first))
-    return pa.concat_tables(pieces)
+        for place, (name, kind) in enumerate(KINDS.items()):
+            chunks[name].append(pa.array([row[place] for row in rows], kind).slice(first))
+    return pa.table({name: pa.chunked_array(chunks[name], kind) for name, kind in KINDS.items()})
 
 
 @pytest.mark.parametrize("viewed", [tables.MAX_VIEWED, 0], ids=["by views", "too large for views"])
@@ -47,6 +46,19 @@ def test_take_gives_what_arrow_does(viewed: int, table: pa.Table, data: st.DataO
         taken = tables.take(table, np.array(places, np.int64))
     taken.validate(full=True)
     assert taken.equals(table.combine_chunks().take(pa.array(places, pa.int64())))
+
+
+def test_a_work_file_that_is_cut_short_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "work.arrows"
+    with path.open("wb") as file:
+        tables.write_table(pa.table({"number": pa.array(range(5))}), file)
+    assert tables.map_table(path)["number"].to_pylist() == list(range(5))
+    whole = path.read_bytes()
+    assert len(whole) > 300
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(InstructifyError, match=r"work\.arrows: a work file cannot be read"):
+            tables.map_table(path)
 
 
 @given(
@@ -88,3 +100,24 @@ def test_the_examples_of_a_row_lie_within_two_windows_and_not_together(tmp_path:
     assert np.median(distances) > gather.WINDOW / 16
     firsts = [min(own) for _, own in sorted(places.items())]
     assert abs(np.corrcoef(firsts, range(len(firsts)))[0, 1]) < 0.1
+
+
+def test_a_row_that_is_used_again_lies_elsewhere_each_time(tmp_path: Path) -> None:
+    rows_file(tmp_path / "few-train.jsonl", [{"text": f"t{n}", "label": n % 2} for n in range(40)])
+    rows_file(tmp_path / "many-train.jsonl", [{"text": f"t{n}", "label": n % 2} for n in range(9_000)])
+    for name in ("few", "many"):
+        template(tmp_path / "own" / name, "echo", "{{ text }}\n|||\n{{ text }}")
+        template(tmp_path / "own" / name, "again", "again {{ text }}\n|||\n{{ text }}")
+    tasks = [
+        {"dataset": name, "cluster": "c", "source": {"kind": "files", "path": f"{name}-{{split}}.jsonl"}}
+        for name in ("few", "many")
+    ]
+    mixture = {"policy": "equal", "size": 20_000, "exhausted": "repeat", "max_epochs": 1_000}
+    succeed("build", recipe(tmp_path, tasks, template_sources=["own"], mixture=mixture), "-j", "1", "-q")
+    [file] = (tmp_path / "out" / "parquet").glob("*.parquet")
+    found = [(row["task"], row["row"]) for row in pq.read_table(file, columns=["task", "row"]).to_pylist()]
+    assert len(found) == 20_000
+    for start in range(0, len(found), gather.WINDOW):
+        window = found[start : start + gather.WINDOW]
+        assert 0.3 < sum(task == "few" for task, _ in window) / len(window) < 0.7
+        assert max(Counter(row for row in window if row[0] == "few").values()) < len(window) / 8

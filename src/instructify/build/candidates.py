@@ -17,12 +17,20 @@ if TYPE_CHECKING:
 
 
 def candidates(
-    slot: int, ids: Key, share: Key, order: Key, composed: Composed, places: I64, with_turns: bool = False
+    slot: int,
+    ids: Key,
+    share: Key,
+    order: Key,
+    composed: Composed,
+    places: I64,
+    epoch: int = 0,
+    with_turns: bool = False,
 ) -> pa.Table:
     """Return the candidates of one template and variant; what none of them has is no column of the table.
 
-    `places` are those of the rendered rows; `share` draws which published file a row goes to, and `order` the
-    place of an example within it. `with_turns` says that exemplars are wanted one by one as well.
+    `places` are those of the rendered rows. `share` draws which published file a row goes to, and for each
+    `epoch` where it lies there; `order` draws the place of an example among those near it. `with_turns` says
+    that exemplars are wanted one by one as well.
     """
     import pyarrow as pa
 
@@ -31,6 +39,7 @@ def candidates(
     low, high = ids.draws(rows, 0), ids.draws(rows, 1)
     columns = {
         "share": pa.array(share.draws(rows)),
+        "lot": pa.array(share.draws(rows, epoch)) if epoch else None,
         "order": pa.array(order.draws(low)),
         "place": pa.array(places[composed.kept]),
         "slot": pa.array(np.full(len(rows), slot, np.int16)),

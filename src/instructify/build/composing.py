@@ -220,12 +220,7 @@ def _composer(
 @lru_cache(maxsize=64)
 def _pool(template: Template, draws: Key, pool: PoolFile) -> tuple[Texts, pa.Array]:
     """Return the rendered rows of a pool that can be exemplars, and their normalised texts."""
-    import pyarrow as pa
-
-    try:
-        table = map_table(pool.path)
-    except (OSError, pa.ArrowException) as error:
-        raise InstructifyError(Problem(f"the exemplars cannot be read: {error}", str(pool.path))) from error
+    table = map_table(pool.path)
     last = table.num_columns - 1
     values = table.select(range(last)) if last else bare_rows(table.num_rows)
     rows = Rows(values, table.column(last).to_numpy().astype(np.int64))

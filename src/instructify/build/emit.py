@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from instructify.build.gather import MAPPED, CandidateFile, Slot, gathered
+from instructify.build.gather import FEW_FILES, CandidateFile, Slot, gathered
 from instructify.build.make import timed
 from instructify.build.tables import map_table
 from instructify.keys import I64
@@ -104,7 +104,7 @@ def _let_go(task: EmitTask) -> None:
     """Give unused memory back where a build is large; in a small one it would only be fetched again."""
     import pyarrow as pa
 
-    if len(task.files) > MAPPED:
+    if len(task.files) > FEW_FILES:
         pa.default_memory_pool().release_unused()
 
 

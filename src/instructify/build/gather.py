@@ -1,7 +1,7 @@
 """Gather: the examples of one published file, out of the files of candidates and in their order.
 
-Rows lie as they were drawn, and their examples are scattered over a window of about a thousand. So what the
-examples of a row have in common is near enough for a compressor to find, and a prefix is still a fair sample.
+Rows lie as they were drawn, and examples are scattered over windows of a thousand. So what the examples of a
+row have in common is near enough for a compressor to find.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 WINDOW = 1_024
 """Examples that are scattered together, as by a shuffle buffer of this size."""
-MAPPED = 32
-"""Files of candidates that are looked at together; more would be held in memory by parts."""
+FEW_FILES = 32
+"""Files of candidates that are looked at where they lie. More would be held in memory by parts; and to put
+their examples in order when they are made costs less than to look for them in several places of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +65,23 @@ def gathered(files: Sequence[CandidateFile], bounds: I64, slots: Sequence[Slot])
     if not chosen:
         return schema.empty_table()
     table = pa.concat_tables(chosen, promote_options="default")
-    places = arranged(table["share"].to_numpy(), table["order"].to_numpy())
-    table = take(table.drop_columns(["share", "order", "place"]), places)
+    places = arranged(_lots(table), table["order"].to_numpy())
+    table = take(table.drop_columns(["order", "place"]), places)
     return pa.table({field.name: _column(field, table, slots) for field in schema}, schema)
 
 
-def arranged(shares: U64, orders: U64) -> I64:
+def _lots(table: pa.Table) -> U64:
+    """Return the keys that rows lie by: those of their shares, and others when they are used again."""
+    lots: U64 = table["share"].to_numpy()
+    if "lot" in table.column_names:
+        again = table["lot"]
+        lots = np.where(again.is_valid().to_numpy(), again.fill_null(0).to_numpy(), lots)
+    return lots
+
+
+def arranged(lots: U64, orders: U64) -> I64:
     """Return the places that put rows in the order of their keys, and the examples of a window in theirs."""
-    by_row = np.argsort(shares, kind="stable")
+    by_row = np.argsort(lots, kind="stable")
     windows = (by_row[start : start + WINDOW] for start in range(0, len(by_row), WINDOW))
     return np.concatenate([by_row[:0], *(window[_ascending(orders[window])] for window in windows)])
 
@@ -92,9 +102,9 @@ def _chosen(files: Sequence[CandidateFile], bounds: I64, slots: Sequence[Slot]) 
 
     found: list[pa.Table] = []
     cuts = iter(bounds.tolist())
-    for start in range(0, len(files), MAPPED):
-        some = [run for file in files[start : start + MAPPED] for run in _picked(file, cuts, slots)]
-        if len(files) > MAPPED and some:
+    for start in range(0, len(files), FEW_FILES):
+        some = [run for file in files[start : start + FEW_FILES] for run in _picked(file, cuts, slots)]
+        if len(files) > FEW_FILES and some:
             some = [pa.concat_tables(some, promote_options="default").combine_chunks()]
         found += some
     return found

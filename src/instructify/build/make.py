@@ -80,7 +80,8 @@ class Window:
 class ShardTask:
     """Rows [start, stop) of one source under some templates.
 
-    `share` draws which published file all examples of a row go to, `order` their places within it.
+    `share` draws which published file all examples of a row go to, and where they lie there; `order` draws
+    their places among those near them.
     """
 
     staging: Path
@@ -265,6 +266,7 @@ def _render_window(
                 task.order,
                 part.composed,
                 places,
+                window.epoch,
                 task.with_turns,
             )
             for part in parts

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from instructify.errors import InstructifyError, Problem
 from instructify.keys import I64
+from instructify.publish.files import RERUN
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 MAX_VIEWED = (1 << 31) - 1
 """Bytes of text in one buffer that Arrow's views can point into."""
+_END = bytes([255] * 4 + [0] * 4)
+"""What a stream ends with; PyArrow takes one without it for whole."""
 
 
 def write_table(table: pa.Table, file: BinaryIO) -> None:
@@ -25,10 +29,21 @@ def write_table(table: pa.Table, file: BinaryIO) -> None:
 
 
 def map_table(path: Path) -> pa.Table:
-    """Return a table as it lies in its file, whose pages are read when they are looked at."""
+    """Return a table as it lies in its file, whose pages are read when they are looked at.
+
+    Raises InstructifyError for a file that cannot be read or is cut short.
+    """
     import pyarrow as pa
 
-    return pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
+    try:
+        file = pa.memory_map(str(path))
+        file.seek(max(0, file.size() - len(_END)))
+        if file.read() != _END:
+            raise pa.ArrowInvalid("it is cut short")
+        file.seek(0)
+        return pa.ipc.open_stream(file).read_all()
+    except (OSError, pa.ArrowException) as error:
+        raise InstructifyError(Problem(f"a work file cannot be read: {error}{RERUN}", str(path))) from error
 
 
 def take(table: pa.Table, places: I64) -> pa.Table:
@@ -48,7 +63,7 @@ def take(table: pa.Table, places: I64) -> pa.Table:
 
 
 def _can_be_viewed(column: pa.ChunkedArray) -> bool:
-    if column.type != "large_string" or column.null_count:
+    if column.type != "large_string" or column.null_count or not column.num_chunks:
         return False
     return all(
         (chunk.buffers()[2].size if chunk.buffers()[2] else 0) <= MAX_VIEWED for chunk in column.chunks

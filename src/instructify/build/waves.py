@@ -8,6 +8,7 @@ from typing import Protocol
 
 from instructify.build.composing import PoolFile
 from instructify.build.decide import Progress
+from instructify.build.gather import FEW_FILES
 from instructify.build.leaks import Leaks, NgramFiles, write_ngrams
 from instructify.build.make import Shard, ShardTask, Window, make_shards
 from instructify.build.plan import Plan, PlannedTask
@@ -20,8 +21,6 @@ from instructify.runners import Runner
 from instructify.templates import Template
 from instructify.types import Role
 
-FEW_FILES = 32
-"""With more of them, to put examples in order costs less than to look for them in several places of each."""
 Windows = dict[tuple[str, str], tuple[int, int]]
 """Task and template -> the places [low, high) to render."""
 
