@@ -180,6 +180,11 @@ FOUND: dict[str, tuple[Template, dict[str, Any]]] = {
     ),
     "truncate has no room for its end": (make("{{ text }} ||| t{{ text[:2] | truncate(2) }}"), ROW),
     "a list holds a generator": (make("{% if [words | map('upper')] %}a{% endif %}b ||| t"), ROW),
+    "a generator is asked for its case": (
+        make("{% if (words | map('upper')) is lower %}a{% endif %}b ||| t"),
+        ROW,
+    ),
+    "a global is asked for its case": (make("{{ range is upper }} ||| t"), ROW),
     "a drawn list holds a generator": (
         make("{{ [words, nums | map('string')] | choice | length }} ||| t"),
         ROW,

@@ -51,7 +51,7 @@ class _Free(Meter):
 
 
 def _printing(function: Callable[..., Any], of_text: Callable[[str], Any] | None) -> Callable[..., Any]:
-    """Return a filter that prints what it is given, for values that have a text of their own.
+    """Return a filter or test that prints what it is given, for values that have a text of their own.
 
     `of_text` is what the filter does to a text without arguments.
     """
@@ -109,7 +109,9 @@ def plain_sandbox(dialect: Dialect) -> Sandbox:
     env.filters.update(choice=_choice, random=_choice, string=_string, fit=_fit)
     env.filters.update({name: _noting(env.meter, filters.OWN[name]) for name in ("josa", "nfc")})
     env.tests.clear()
-    env.tests.update(TESTS)
+    env.tests.update(
+        {name: _printing(test, None) if name in filters.TEXTUAL else test for name, test in TESTS.items()}
+    )
     return env
 
 
@@ -130,7 +132,7 @@ def namespace_for(dialect: Dialect) -> Mapping[str, Any]:
     }
     quick |= fast.sequence_filters(env, context, slow)
     names |= {f"filter_{name}": function for name, function in quick.items()}
-    names |= {f"test_{name}": plain(env, context, function) for name, function in TESTS.items()}
+    names |= {f"test_{name}": plain(env, context, function) for name, function in env.tests.items()}
     names |= {f"global_{name}": value for name, value in env.globals.items()}
     own = (text, grown, changed, owner, add, sub, mul, mod, pick, draw, set_attribute, split_choices, listed)
     names |= {function.__name__: function for function in own}
