@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tiny_seq2seq
+from build_kit import recipe, rows_file, succeed, template
 from instructify.errors import InstructifyError
 from instructify.evaluate.tokens import encode_prompts
 from instructify.finetune.data import (
@@ -35,7 +36,8 @@ def tokenizer():
 
 def texts(inputs, targets=None):
     targets = targets or ["yes"] * len(inputs)
-    return Texts(inputs, targets, [("task", "template")] * len(inputs), "toy", "c" * 64, "m" * 64)
+    ids = [f"id{n}" for n in range(len(inputs))]
+    return Texts(ids, inputs, targets, [("task", "template")] * len(inputs), "toy", "c" * 64, "m" * 64)
 
 
 @given(LENGTHS, st.integers(1, 32), st.integers(0, 9), st.integers(0, 3))
@@ -108,7 +110,7 @@ def test_too_long_is_an_error_a_cut_or_a_drop_as_the_recipe_says(tokenizer):
     small = {"max_input_tokens": 12, "max_target_tokens": 9}
     with pytest.raises(InstructifyError) as caught:
         encode(data, tokenizer, Finetune(**small), 0, encoder_eos=True)
-    assert "2 of 3 examples are over the budgets, the first of them number 1" in str(caught.value)
+    assert "2 of 3 examples are over the budgets, among them id1, of task / template" in str(caught.value)
     assert "max_input_tokens" in str(caught.value)
     cut = encode(data, tokenizer, Finetune(**small, on_too_long="cut"), 0, encoder_eos=True)
     assert cut.inputs.lengths.max() == 12
@@ -145,6 +147,23 @@ def test_a_published_build_is_read_whole_and_only_as_published(small_build, tmp_
         read_texts(copy)
     with pytest.raises(InstructifyError, match="no manifest"):
         read_texts(tmp_path)
+
+
+def test_what_is_learned_when_does_not_depend_on_how_a_build_is_cut_into_files(tmp_path):
+    rows_file(tmp_path / "rows-train.jsonl", [{"text": f"t{n}", "label": n % 2} for n in range(600)])
+    template(tmp_path / "own" / "rows", "echo", "{{ text }}\n|||\n{{ text }}")
+    template(tmp_path / "own" / "rows", "again", "again {{ text }}\n|||\n{{ text }}")
+    files = {"kind": "files", "path": "rows-{split}.jsonl"}
+    task = {"dataset": "rows", "cluster": "c", "source": files}
+    read = []
+    for name, size in (("one", 10_000), ("many", 100)):
+        output = {"dir": name, "shard_examples": size}
+        succeed("build", recipe(tmp_path, [task], template_sources=["own"], output=output), "-j", "1", "-q")
+        texts = read_texts(tmp_path / name)
+        assert len(set(texts.ids)) == len(texts.ids) == 1_200
+        read.append((texts.ids, texts.inputs, texts.targets, texts.groups))
+    assert len(list((tmp_path / "many" / "parquet").iterdir())) > 5
+    assert read[0] == read[1]
 
 
 def test_the_learning_rate_rises_and_falls_as_the_schedule_says():

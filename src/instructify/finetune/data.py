@@ -17,7 +17,7 @@ from instructify.publish.manifest import SEAL, manifest_files, read_manifest
 from instructify.recipe.models import Recipe, recipe_data
 from instructify.recipe.training import Finetune
 
-COLUMNS = ("inputs", "targets", "task", "template")
+COLUMNS = ("id", "inputs", "targets", "task", "template")
 AFTER_THE_BUILD = {"model", "finetune", "evaluate", "run", "description"}
 """Sections of a recipe that no build depends on."""
 WINDOW = 50  # batches whose examples are sorted by length together
@@ -26,8 +26,12 @@ _CHUNK = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """The training part of a build: one value of each column per example, in the build's order."""
+    """The training part of a build: one value of each column per example, in the order of their ids.
 
+    So what is learned when does not depend on how a build lays examples out in its files.
+    """
+
+    ids: Sequence[str]
     inputs: Sequence[str]
     targets: Sequence[str]
     groups: Sequence[tuple[str, str]]
@@ -96,9 +100,10 @@ def read_texts(build: Path) -> Texts:
             table = pq.read_table(path, columns=list(COLUMNS))
         for name in COLUMNS:
             columns[name] += table[name].to_pylist()
-    groups = list(zip(columns["task"], columns["template"], strict=True))
+    order = sorted(range(len(columns["id"])), key=columns["id"].__getitem__)
+    ids, inputs, targets, *names = ([columns[name][n] for n in order] for name in COLUMNS)
     hashes = str(manifest["content_hash"]), str(manifest[SEAL])
-    return Texts(columns["inputs"], columns["targets"], groups, str(manifest["name"]), *hashes)
+    return Texts(ids, inputs, targets, list(zip(*names, strict=True)), str(manifest["name"]), *hashes)
 
 
 def other_sections(build: Path, recipe: Recipe) -> list[str]:
@@ -145,8 +150,8 @@ def encode(texts: Texts, tokenizer: Any, section: Finetune, seed: int, *, encode
         key = "max_input_tokens" if long_inputs[first] else "max_target_tokens"
         raise InstructifyError(
             Problem(
-                f"{int(over.sum())} of {len(over)} examples are over the budgets, the first of them number "
-                f"{first}, of {' / '.join(texts.groups[first])}",
+                f"{int(over.sum())} of {len(over)} examples are over the budgets, among them "
+                f"{texts.ids[first]}, of {' / '.join(texts.groups[first])}",
                 "finetune",
                 f"a larger {key}, or on_too_long: cut or drop",
             )

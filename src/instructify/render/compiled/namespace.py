@@ -109,9 +109,9 @@ def plain_sandbox(dialect: Dialect) -> Sandbox:
     env.filters.update(choice=_choice, random=_choice, string=_string, fit=_fit)
     env.filters.update({name: _noting(env.meter, filters.OWN[name]) for name in ("josa", "nfc")})
     env.tests.clear()
-    env.tests.update(
-        {name: _printing(test, None) if name in filters.TEXTUAL else test for name, test in TESTS.items()}
-    )
+    tests: dict[str, Any] = TESTS
+    env.tests.update(tests)
+    env.tests.update({name: _printing(tests[name], None) for name in filters.TEXTUAL & tests.keys()})
     return env
 
 
