@@ -25,6 +25,7 @@ WINDOW = 1_024
 FEW_FILES = 32
 """Files of candidates that are looked at where they lie. More would be held in memory by parts; and to put
 their examples in order when they are made costs less than to look for them in several places of each."""
+_KEYS = ("share", "lot", "order", "place")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def gathered(files: Sequence[CandidateFile], bounds: I64, slots: Sequence[Slot])
         return schema.empty_table()
     table = pa.concat_tables(chosen, promote_options="default")
     places = arranged(_lots(table), table["order"].to_numpy())
-    table = take(table.drop_columns(["order", "place"]), places)
+    table = take(table.select([name for name in table.column_names if name not in _KEYS]), places)
     return pa.table({field.name: _column(field, table, slots) for field in schema}, schema)
 
 
