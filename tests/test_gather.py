@@ -102,7 +102,8 @@ def test_the_examples_of_a_row_lie_within_two_windows_and_not_together(tmp_path:
     assert abs(np.corrcoef(firsts, range(len(firsts)))[0, 1]) < 0.1
 
 
-def test_a_row_that_is_used_again_lies_elsewhere_each_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [100_000, 5_000], ids=["one file", "several files"])
+def test_a_row_that_is_used_again_lies_elsewhere_each_time(tmp_path: Path, size: int) -> None:
     rows_file(tmp_path / "few-train.jsonl", [{"text": f"t{n}", "label": n % 2} for n in range(40)])
     rows_file(tmp_path / "many-train.jsonl", [{"text": f"t{n}", "label": n % 2} for n in range(9_000)])
     for name in ("few", "many"):
@@ -112,12 +113,24 @@ def test_a_row_that_is_used_again_lies_elsewhere_each_time(tmp_path: Path) -> No
         {"dataset": name, "cluster": "c", "source": {"kind": "files", "path": f"{name}-{{split}}.jsonl"}}
         for name in ("few", "many")
     ]
-    mixture = {"policy": "equal", "size": 20_000, "exhausted": "repeat", "max_epochs": 1_000}
-    succeed("build", recipe(tmp_path, tasks, template_sources=["own"], mixture=mixture), "-j", "1", "-q")
-    [file] = (tmp_path / "out" / "parquet").glob("*.parquet")
-    found = [(row["task"], row["row"]) for row in pq.read_table(file, columns=["task", "row"]).to_pylist()]
-    assert len(found) == 20_000
-    for start in range(0, len(found), gather.WINDOW):
-        window = found[start : start + gather.WINDOW]
-        assert 0.3 < sum(task == "few" for task, _ in window) / len(window) < 0.7
-        assert max(Counter(row for row in window if row[0] == "few").values()) < len(window) / 8
+    asked = {
+        "mixture": {"policy": "equal", "size": 20_000, "exhausted": "repeat", "max_epochs": 1_000},
+        "output": {"dir": "out", "shard_examples": size},
+    }
+    succeed("build", recipe(tmp_path, tasks, template_sources=["own"], **asked), "-j", "1", "-q")
+    total = 0
+    files = sorted((tmp_path / "out" / "parquet").glob("*.parquet"))
+    assert len(files) == -(-20_000 // size)
+    for file in files:
+        rows = pq.read_table(file, columns=["task", "row"]).to_pylist()
+        found = [row["row"] if row["task"] == "few" else None for row in rows]
+        total += len(found)
+        share = 1 - found.count(None) / len(found)
+        assert 0.2 < share < 0.8
+        for start in range(0, len(found) - gather.WINDOW // 2, gather.WINDOW):
+            window = found[start : start + gather.WINDOW]
+            few = Counter(row for row in window if row is not None)
+            assert abs(few.total() / len(window) - share) < 0.12
+            assert len(few) > len(set(found) - {None}) / 2
+            assert max(few.values()) < few.total() / 4
+    assert total == 20_000

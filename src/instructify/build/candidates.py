@@ -28,9 +28,9 @@ def candidates(
 ) -> pa.Table:
     """Return the candidates of one template and variant; what none of them has is no column of the table.
 
-    `places` are those of the rendered rows. `share` draws which published file a row goes to, and for each
-    `epoch` where it lies there; `order` draws the place of an example among those near it. `with_turns` says
-    that exemplars are wanted one by one as well.
+    `places` are those of the rendered rows. `share` draws which published file a row goes to, and where it
+    lies there, elsewhere in each `epoch`; `order` draws the place of an example among those near it.
+    `with_turns` says that exemplars are wanted one by one as well.
     """
     import pyarrow as pa
 
@@ -39,7 +39,7 @@ def candidates(
     low, high = ids.draws(rows, 0), ids.draws(rows, 1)
     columns = {
         "share": pa.array(share.draws(rows)),
-        "lot": pa.array(share.draws(rows, epoch)) if epoch else None,
+        "epoch": pa.array(np.full(len(rows), epoch, np.uint64)) if epoch else None,
         "order": pa.array(order.draws(low)),
         "place": pa.array(places[composed.kept]),
         "slot": pa.array(np.full(len(rows), slot, np.int16)),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from instructify.build.tables import map_table, take
-from instructify.keys import I64, U64
+from instructify.keys import I64, U64, Key
 from instructify.types import example_schema
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ WINDOW = 1_024
 FEW_FILES = 32
 """Files of candidates that are looked at where they lie. More would be held in memory by parts; and to put
 their examples in order when they are made costs less than to look for them in several places of each."""
-_KEYS = ("share", "lot", "order", "place")
+_KEYS = ("share", "epoch", "order", "place")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +72,12 @@ def gathered(files: Sequence[CandidateFile], bounds: I64, slots: Sequence[Slot])
 
 
 def _lots(table: pa.Table) -> U64:
-    """Return the keys that rows lie by: those of their shares, and others when they are used again."""
-    lots: U64 = table["share"].to_numpy()
-    if "lot" in table.column_names:
-        again = table["lot"]
-        lots = np.where(again.is_valid().to_numpy(), again.fill_null(0).to_numpy(), lots)
-    return lots
+    """Return the keys that rows lie by: of their shares, or one for each epoch where rows are repeated."""
+    share: U64 = table["share"].to_numpy()
+    if "epoch" not in table.column_names:
+        return share
+    # of all epochs, the first one too: the shares of one file are not spread over all keys
+    return Key.of("epoch").draws(share + table["epoch"].fill_null(0).to_numpy())
 
 
 def arranged(lots: U64, orders: U64) -> I64:
