@@ -180,6 +180,24 @@ FOUND: dict[str, tuple[Template, dict[str, Any]]] = {
     ),
     "truncate has no room for its end": (make("{{ text }} ||| t{{ text[:2] | truncate(2) }}"), ROW),
     "a list holds a generator": (make("{% if [words | map('upper')] %}a{% endif %}b ||| t"), ROW),
+    "the rationale takes a choice away": (
+        make(
+            "{{ text }} ||| {{ answer_choices[label] }}",
+            "strict",
+            ("zz", "b", "b"),
+            "{{ text }}{% set _ = answer_choices.pop() %}",
+        ),
+        ROW,
+    ),
+    "the rationale adds a choice": (
+        make(
+            "{{ text }} ||| {{ answer_choices[label] }}",
+            "strict",
+            ("a", "b"),
+            "{{ text }}{% set _ = answer_choices.append('c') %}",
+        ),
+        ROW,
+    ),
     "a generator is asked for its case": (
         make("{% if (words | map('upper')) is lower %}a{% endif %}b ||| t"),
         ROW,

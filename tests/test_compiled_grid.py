@@ -15,12 +15,13 @@ from instructify.render.filters import FROM_JINJA, OWN
 VALUES = (
     "text", "other", "num", "label", "real", "flag", "words", "nums", "nested", "rec", "recs", "missing",
     "blank", "empty", "none", "true", "1", "0", "-1", "1.5", "''", "'a'", "'True'", "[]", "{}", "()",
-    "(1, 2)", "['a', 'B']", "{'a': 1}", "(recs | map(attribute='k'))", "(words | map('upper'))", "(words | select)",
-    "(words | reverse)", "[words | reverse]", "range", "range(3)", "dict", "namespace(a=1)", "rec.missing",
-    "rec['x y']", "words[9]", "text[99]", "text[0]", "rec.items", "rec.inner", "rec.inner.ys", "words.append",
-    "text.upper", "(text ~ num)", "(num > 1)", "(none | default('d'))", "(text | fit)", "(words | batch(2))",
-    "answer_choices", "(num,)", "recs[0]", "recs[0].v", "(missing | default(words))", "(real | round)",
-    "10**20", "1e308 * 10", "text.split()", "(text | list)", "joiner(',')", "cycler(1, 2)",
+    "(1, 2)", "['a', 'B']", "{'a': 1}", "(recs | map(attribute='k'))", "(words | map('upper'))",
+    "(words | select)", "(words | reverse)", "[words | reverse]", "range", "range(3)", "dict",
+    "namespace(a=1)", "rec.missing", "rec['x y']", "words[9]", "text[99]", "text[0]", "rec.items",
+    "rec.inner", "rec.inner.ys", "words.append", "text.upper", "(text ~ num)", "(num > 1)",
+    "(none | default('d'))", "(text | fit)", "(words | batch(2))", "answer_choices", "(num,)", "recs[0]",
+    "recs[0].v", "(missing | default(words))", "(real | round)", "10**20", "1e308 * 10", "text.split()",
+    "(text | list)", "joiner(',')", "cycler(1, 2)",
 )  # fmt: skip
 TEST_ARGUMENTS: Mapping[str, Sequence[str]] = {
     **{name: ["(1)", "('a')", "(num)"] for name in ("eq", "equalto", "ne")},

@@ -44,12 +44,11 @@ def prepare(template: Template, env: Sandbox) -> Prepared:
     if strict:
         rewrite.cut_at_separator(body, template.where)
     own = _choice_steps(template, env)
-    changes = mutates(body) or any(mutates(step.tree) for step in own)
+    rest = [] if template.rationale is None else [Step(env.parse(template.rationale), "rationale")]
+    rest.append(Step(body, "prompt", after_cut="target") if strict else Step(body, "body"))
+    changes = any(mutates(step.tree) for step in (*own, *rest))
     constant = None if changes else _constant_choices(template, own)
-    steps = [] if constant is not None else own
-    if template.rationale is not None:
-        steps.append(Step(env.parse(template.rationale), "rationale"))
-    steps.append(Step(body, "prompt", after_cut="target") if strict else Step(body, "body"))
+    steps = rest if constant is not None else [*own, *rest]
     for step in steps:
         check_limits(step.tree)
     return Prepared(
@@ -58,7 +57,7 @@ def prepare(template: Template, env: Sandbox) -> Prepared:
         constant,
         varying=template.choices is not None and constant is None,
         has_rationale=template.rationale is not None,
-        mutates=changes or any(mutates(step.tree) for step in steps),
+        mutates=changes,
         size=sum(1 for step in steps for _ in step.tree.find_all(nodes.Node)),
         text=sum(constant_text(step.tree) for step in steps) + sum(len(text) + 16 for text in constant or ()),
         paths=frozenset(path for step in steps for path in paths(step.tree)),
