@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from build_kit import recipe, rows_file, succeed, template
@@ -36,6 +36,7 @@ def chunked(draw: st.DrawFn) -> pa.Table:
 
 
 @pytest.mark.parametrize("viewed", [tables.MAX_VIEWED, 0], ids=["by views", "too large for views"])
+@settings(deadline=None)
 @given(table=chunked(), data=st.data())
 def test_take_gives_what_arrow_does(viewed: int, table: pa.Table, data: st.DataObject) -> None:
     places = data.draw(
@@ -61,6 +62,7 @@ def test_a_work_file_that_is_cut_short_is_refused(tmp_path: Path) -> None:
             tables.map_table(path)
 
 
+@settings(deadline=None)
 @given(
     rows=st.lists(st.tuples(st.integers(0, 2**64 - 1), st.integers(1, 5)), max_size=30),
     window=st.integers(1, 12),

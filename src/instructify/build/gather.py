@@ -122,6 +122,8 @@ def _picked(file: CandidateFile, cuts: Iterator[tuple[int, int]], slots: Sequenc
     found = []
     for _ in range(file.runs):
         start, stop = next(cuts)
+        if start == stop:
+            continue
         run = table.slice(start, stop - start)
         own = run["slot"].to_numpy()
         kept = run["place"].to_numpy() < ends[own]

@@ -59,7 +59,7 @@ def take(table: pa.Table, places: I64) -> pa.Table:
         else column.combine_chunks().take(pa.array(places))
         for column in table.columns
     ]
-    return pa.table(columns, table.column_names).combine_chunks()
+    return pa.table(columns, table.column_names)
 
 
 def _can_be_viewed(column: pa.ChunkedArray) -> bool:
