@@ -75,10 +75,9 @@ def open_runner(workers: int) -> Iterator[Runner]:
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_die_with_parent)
     try:
         yield Runner(pool, workers)
-    except BaseException:
-        _kill(pool)
-        raise
     finally:
+        # not asked to end: one that died waiting for work may have locked the others out for ever
+        _kill(pool)
         pool.shutdown(wait=True, cancel_futures=True)
 
 
