@@ -29,6 +29,9 @@ PIPES = "|||"
 PROTECTOR = "3ed2dface8203c4c9dfb1a5dc58e41e0"
 """What promptsource puts in place of ||| in row texts (promptsource/templates.py @ 7dab96a)."""
 TRUNCATION = " | string | truncate(2048) }}"
+KEEP = "the_choices_are_kept_by_this"
+KEEPING = f"{{{{% set _ = {KEEP}({{}}) %}}}}"
+"""How answer choices that are an expression are had as a value: by a name that no column should have."""
 MAX_OUTPUT = 8_000_000
 CHOICES_FORM = "a list of texts, or an expression that gives one, without {{ }} and |||"
 _BY_TEXT = re.compile(r"'[\w.]+\.Choices object' has no attribute '(.*)'")
@@ -92,7 +95,7 @@ class ReferenceTemplate:
         if template.choices is not None:
             texts = template.choices if isinstance(template.choices, tuple) else (template.choices,)
             if self._strict and isinstance(template.choices, str):
-                texts = (f"{{% set _ = keep({template.choices}) %}}",)
+                texts = (KEEPING.format(template.choices),)
             parsed = [self._parse(text, "answer_choices") for text in texts]
             self._choices = tuple(self._compile(tree, "answer_choices") for tree in parsed)
             trees += parsed
@@ -101,7 +104,7 @@ class ReferenceTemplate:
             tree = self._parse(template.rationale, "rationale")
             self._rationale = self._compile(tree, "rationale")
             trees.append(tree)
-        self.variables = frozenset().union(*self._names) - {"answer_choices", "keep"}
+        self.variables = frozenset().union(*self._names) - {"answer_choices", KEEP}
         self._mutates = any(_may_mutate(node) for tree in trees for node in tree.find_all(nodes.Node))
 
     def where_of(self, name: str) -> str:
@@ -144,7 +147,7 @@ class ReferenceTemplate:
         if isinstance(self.template.choices, tuple):
             return Choices("".join(self._pieces(choice, values)).strip() for choice in self._choices)
         kept: list[Any] = []
-        self._pieces(self._choices[0], {**values, "keep": lambda value: kept.append(value)})
+        self._pieces(self._choices[0], {**values, KEEP: lambda value: kept.append(value)})
         listed = kept[0]
         if not isinstance(listed, (list, tuple)) or not all(isinstance(item, str) for item in listed):
             raise RowError("bad-choices", f"answer_choices is not a list of texts: {type(listed).__name__}")
@@ -171,6 +174,8 @@ class ReferenceTemplate:
     def _rendered(self, parts: tuple[str, ...], choices: Choices | None, rationale: str | None) -> Rendered:
         meter = self._env.meter
         frozen = None if choices is None else tuple(choices)
+        if any(isinstance(choice, bytes) for choice in frozen or ()):
+            raise RowError("type-error", "answer_choices holds bytes")
         if not all(map(rewrite.is_encodable, (*parts, *(frozen or ()), rationale or ""))):
             raise RowError("unprintable", "half of a character is printed")
         return Rendered(parts, frozen, rationale, meter.unlabelled, meter.none_printed)

@@ -60,8 +60,8 @@ def guard(tree: nodes.Template, where: str, place: Callable[[int], str]) -> None
     ]
     problems += [
         Problem("a text in the template holds half a character", place(node.lineno))
-        for node in tree.find_all(nodes.Const)
-        if isinstance(node.value, str) and not is_encodable(node.value)
+        for node in tree.find_all((nodes.Const, nodes.TemplateData))
+        if not is_encodable(str(node.data if isinstance(node, nodes.TemplateData) else node.value))  # type: ignore[attr-defined]
     ]
     if problems:
         raise InstructifyError(*problems)

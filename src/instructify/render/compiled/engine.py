@@ -46,7 +46,7 @@ class BatchTemplate:
         try:
             self._prepared = prepare(template, env)
             self._python = PythonTemplate(self._prepared, env, template.name)
-            self._vectorises = not self._prepared.mutates and vectorises(self._prepared.steps)
+            self._vectorises = vectorises(self._prepared)
         except CannotCompile as refusal:
             self.refusal = refusal
         except RecursionError:
@@ -64,6 +64,9 @@ class BatchTemplate:
 
     def _render(self, rows: Rows, key: Key) -> RenderedBatch:
         settled = Settled()
+        if self.template.dialect == "promptsource" and "answer_choices" in rows.names:
+            settled.dropped["reserved-column"] = list(range(len(rows)))
+            return put_together([], settled, None, 0)
         if self.refusal is not None:
             self._settle_by_reference(rows, key, range(len(rows)), settled)
             return put_together([], settled, None, 0)
@@ -91,7 +94,7 @@ class BatchTemplate:
             return vectors(rows, key, self._prepared)
         except (NotThisBatch, pa.ArrowException, OverflowError, TypeError, ValueError):
             self._kernel_failures += 1
-        except NotVector:
+        except (NotVector, RecursionError):
             self._vectorises = False
         return None
 

@@ -22,8 +22,14 @@ ALLOWED_METHODS = frozenset().union(*METHODS.values()) - {"format"}
 
 COMPARE = {"eq": "==", "ne": "!=", "lt": "<", "lteq": "<=", "gt": ">", "gteq": ">=", "in": "in"}
 COMPARE["notin"] = "not in"
-BINARY = {nodes.Sub: "sub", nodes.Div: "/", nodes.FloorDiv: "//", nodes.Add: "add", nodes.Mul: "mul"}
-BINARY[nodes.Mod] = "mod"
+BINARY = {
+    nodes.Sub: "sub",
+    nodes.Div: "div",
+    nodes.FloorDiv: "floordiv",
+    nodes.Add: "add",
+    nodes.Mul: "mul",
+    nodes.Mod: "mod",
+}
 LOOP_PLAIN = {"index0": "{i}", "index": "({i} + 1)", "first": "({i} == 0)"}
 LOOP_SIZED = {
     "last": "({i} == len({items}) - 1)",
@@ -33,11 +39,21 @@ LOOP_SIZED = {
     "previtem": "({items}[{i} - 1] if {i} else no_item())",
     "nextitem": "({items}[{i} + 1] if {i} + 1 < len({items}) else no_item())",
 }
-RESULTS_IN_TEXT = frozenset("lower upper trim capitalize title replace join josa nfc string truncate".split())
+RESULTS_IN_TEXT = frozenset("lower upper trim capitalize title replace join josa nfc string".split())
 
 
 _GROWING = frozenset({"int", "join", "replace", "indent", "center", "format", "tojson", "list", "batch"})
+COUNTING = ("grown", "add", "mul", "changed", "small_range", "pairs", "items", "pieces")
+"""Functions that add to the size of what a row has made."""
 _GROWING_METHODS = frozenset({"join", "replace", "center", "ljust", "rjust", "zfill", "expandtabs"})
+_COUNTED = {
+    "range": "small_range",
+    "zip": "pairs",
+    "items": "items",
+    "split": "pieces",
+    "splitlines": "pieces",
+}
+"""What counts the values that these make: filters may walk them without a loop."""
 
 
 class Expressions:
@@ -120,8 +136,7 @@ class Expressions:
 
     def _binary(self, node: nodes.BinExpr, scope: Scope) -> str:
         left, right = self.expression(node.left, scope), self.expression(node.right, scope)
-        operator = BINARY[type(node)]
-        return f"{operator}(state, {left}, {right})" if operator.isalpha() else f"({left} {operator} {right})"
+        return f"{BINARY[type(node)]}(state, {left}, {right})"
 
     def _x_Getattr(self, node: nodes.Getattr, scope: Scope) -> str:  # noqa: N802
         leaf = self._leaf(node, scope)
@@ -177,29 +192,44 @@ class Expressions:
         args += [f"{self._key(pair)}={self.expression(pair.value, scope)}" for pair in node.kwargs]
         return f"test_{node.name}({', '.join(args)})"
 
-    def _x_Call(self, node: nodes.Call, scope: Scope) -> str:  # noqa: N802
+    def _x_Call(self, node: nodes.Call, scope: Scope, is_walked: bool = False) -> str:  # noqa: N802
         if node.dyn_args is not None or node.dyn_kwargs is not None:
             refuse("a call with * or **", node)
-        args = [self.expression(arg, scope) for arg in node.args]
-        args += [f"{self._key(pair)}={self.expression(pair.value, scope)}" for pair in node.kwargs]
         called = node.node
         if isinstance(called, nodes.Name):
-            shadowed = self.names.is_bound(called.name, scope) or called.name in self._shape.names
-            if called.name not in GLOBALS or shadowed:
+            if not self._is_global(called.name, scope):
                 refuse(f"a call of {called.name}", node)
             if called.name in ("cycler", "joiner"):
                 refuse(f"the global {called.name}", node)
-            return f"global_{called.name}({', '.join(args)})"
+            counted = "" if is_walked and called.name == "zip" else _COUNTED.get(called.name)
+            return self._called(f"{counted}(state, " if counted else f"global_{called.name}(", node, scope)
         if not isinstance(called, nodes.Getattr) or called.attr not in ALLOWED_METHODS:
             refuse("a call of something computed", node)
+        owner = self.expression(called.node, scope)  # before the arguments: its draws come first
         if called.attr in CHANGING:
-            given = ["state", self.expression(called.node, scope), repr(called.attr), *args]
-            return f"changed({', '.join(given)})"
+            return self._called(f"changed(state, {owner}, {called.attr!r}, ", node, scope)
         if called.attr == "replace":
-            given = [self.expression(called.node, scope), *args]
-            return f"grown(state, replace_text({', '.join(given)}))"
-        text = f"owner({self.expression(called.node, scope)}).{called.attr}({', '.join(args)})"
-        return f"grown(state, {text})" if called.attr in _GROWING_METHODS else text
+            return f"grown(state, {self._called(f'replace_text({owner}, ', node, scope)})"
+        text = self._called(f"owner({owner}).{called.attr}(", node, scope)
+        counted = _COUNTED.get(called.attr, "grown" if called.attr in _GROWING_METHODS else "")
+        if is_walked and called.attr == "items":
+            return text
+        return f"{counted}(state, {text})" if counted else text
+
+    def iterable(self, node: nodes.Node, scope: Scope) -> str:
+        """Return Python text for what a loop walks: pairs that nothing else can hold cost its turns alone."""
+        is_call = isinstance(node, nodes.Call)
+        return (
+            self._x_Call(cast("nodes.Call", node), scope, True) if is_call else self.expression(node, scope)
+        )
+
+    def _is_global(self, name: str, scope: Scope) -> bool:
+        return name in GLOBALS and not self.names.is_bound(name, scope) and name not in self._shape.names
+
+    def _called(self, opening: str, node: nodes.Call, scope: Scope) -> str:
+        args = [self.expression(arg, scope) for arg in node.args]
+        args += [f"{self._key(pair)}={self.expression(pair.value, scope)}" for pair in node.kwargs]
+        return f"{opening}{', '.join(args)})"
 
     def as_text(self, node: nodes.Node, scope: Scope) -> str:
         """Return Python text for the printed form of an expression."""
@@ -214,7 +244,10 @@ class Expressions:
         if isinstance(node, nodes.Const):
             return isinstance(node.value, str)
         if isinstance(node, nodes.Filter):
-            return node.name in RESULTS_IN_TEXT
+            cut = node.name == "truncate" and node.node is not None
+            return node.name in RESULTS_IN_TEXT or (
+                cut and self._is_text(cast("nodes.Expr", node.node), scope)
+            )
         path = path_of(node)
         if path is None or self.names.is_bound(path[0], scope):
             return False
@@ -222,14 +255,10 @@ class Expressions:
 
     def _leaf(self, node: nodes.Node, scope: Scope) -> str | None:
         path = path_of(node)
-        if (
-            path is None
-            or len(path) < 2
-            or self.names.is_bound(path[0], scope)
-            or path not in self._shape.leaves
-        ):
+        if path is None or len(path) < 2 or path not in self._shape.leaves:
             return None
-        return self.names.column(path)
+        is_loop = path[0] == "loop" and self.names.loop(scope) is not None
+        return None if is_loop or self.names.is_bound(path[0], scope) else self.names.column(path)
 
     def _key(self, pair: nodes.Keyword | nodes.Pair) -> str:
         if keyword.iskeyword(str(pair.key)):

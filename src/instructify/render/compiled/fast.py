@@ -17,11 +17,15 @@ from instructify.render.sandbox import Sandbox
 PLAIN = (str, int, float, bool, type(None))
 """Kinds of values that are always printed as `str` prints them."""
 Lookup = Callable[[Any], Any]
+MAX_WALKED = 64
+"""Characters of a text that a filter may walk through one by one; each costs as much as a whole element."""
 
 
 def join(value: Any, separator: Any = "", attribute: Any = None) -> str:
     """Return the printed elements, joined."""
     if attribute is not None or separator.__class__ is not str:
+        raise Slow
+    if value.__class__ is str and len(value) > MAX_WALKED:
         raise Slow
     items = value if value.__class__ is list else list(value)
     if len(separator) * len(items) > MAX_GROWN:
@@ -70,6 +74,17 @@ def truncate(slow: Callable[..., Any], value: Any, length: Any = 255, *rest: Any
         return value
     check_printable(value)
     return slow(value, length, *rest, **named)
+
+
+def sparing(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a filter that walks through what it is given, for anything but texts of many characters."""
+
+    def walking(value: Any, *args: Any, **named: Any) -> Any:
+        if value.__class__ is str and len(value) > MAX_WALKED:
+            raise Slow
+        return function(value, *args, **named)
+
+    return walking
 
 
 def first(slow: Callable[..., Any], value: Any) -> Any:

@@ -15,6 +15,7 @@ from jinja2 import nodes
 from jinja2.idtracking import VAR_LOAD_RESOLVE, VAR_LOAD_UNDEFINED, Symbols
 
 from instructify.render.compiled.expressions import (
+    COUNTING,
     LOOP_PLAIN,
     LOOP_SIZED,
     Expressions,
@@ -25,8 +26,10 @@ from instructify.render.compiled.output import Output
 from instructify.render.compiled.trees import (
     Step,
     assigned,
+    draws,
     draws_conditionally,
     has_tuples,
+    held,
     loop_attributes,
     loop_names,
     mutates,
@@ -65,7 +68,8 @@ class _Writer:
         loops = [loop for step in steps for loop in step.tree.find_all(nodes.For)]
         self._turn = max((sum(1 for _ in loop.find_all(nodes.Node)) for loop in loops), default=0)
         self._price = 200 if any(has_tuples(step.tree) for step in steps) else 40
-        self._growth = f"if it * state.grown > {(WORK_LIMIT << 3) // max(1, self._turn)}: raise Slow"
+        self._most = (WORK_LIMIT << 3) // max(1, self._turn)
+        self._growth = f"if it * state.grown > {self._most}: raise Slow"
         self._text = text
         self._loop_names: set[int] = set()
         self._dynamic_draws = any(draws_conditionally(step.tree) for step in steps)
@@ -84,7 +88,7 @@ class _Writer:
             if step.then:
                 self.lines.append(step.then)
         first = ["it = 0"] if any("it += 1" in line for line in self.lines) else []
-        if any(name in line for line in self.lines for name in ("grown(", "add(", "mul(", "changed(")):
+        if any(f"{name}(state, " in line for line in self.lines for name in COUNTING):
             first.append("state.grown = 0")
         else:
             self.lines = [line for line in self.lines if line.strip() != self._growth]
@@ -206,13 +210,13 @@ class _Writer:
         inner = Scope(scope, Symbols(scope.symbols))
         inner.symbols.analyze_node(node, for_branch="body")
         items, position = self.values.names.fresh("items"), self.values.names.fresh("n")
-        iterable = self.values.expression(node.iter, scope)
+        iterable = self.values.iterable(node.iter, scope)
+        sized = bool(used & LOOP_SIZED.keys())
+        if sized:
+            self._check_sized(node, scope, indent)
         target = self._target(node.target, inner)
         if node.test is not None:
             iterable = self._filtered(node, inner, target, iterable)
-        sized = bool(used & LOOP_SIZED.keys())
-        if sized and mutates(node):
-            refuse("a loop that changes lists and asks for its own length", node)
         self.emit(indent, f"{items} = {f'list({iterable})' if sized else iterable}")
         if node.else_:
             self.emit(indent, f"{position} = -1")
@@ -235,12 +239,26 @@ class _Writer:
             self._declare(assigned(node.else_), other, deeper)
             self._branch(node.else_, other, out, indent)
 
+    def _check_sized(self, node: nodes.For, scope: Scope, indent: str) -> None:
+        """Refuse a loop that asks for its own length unless it may as well find all its items beforehand."""
+        lazy = [node.iter] if node.test is None else [node.iter, node.test]
+        changes = mutates(node) or (node.test is not None and node.find(nodes.NSRef) is not None)
+        if changes or any(map(draws, lazy)):
+            refuse("a loop that changes what its items depend on and asks for its own length", node)
+        for use in (use for tree in lazy for use in held(tree)):
+            first = use.node if isinstance(use, nodes.Getattr) else use
+            if isinstance(first, nodes.Name) and any(
+                first.name in frame.variables for frame in scope.frames()
+            ):
+                self.emit(indent, f"settled({self.values.expression(use, scope)})")
+
     def _filtered(self, node: nodes.For, inner: Scope, target: str, iterable: str) -> str:
         test = node.test
         assert test is not None  # noqa: S101  (the caller asked)
         if any(isinstance(name, nodes.Name) and name.name == "loop" for name in test.find_all(nodes.Name)):
             refuse("loop in the condition of a loop", node)
-        return f"[{target} for {target} in {iterable} if {self.values.expression(test, inner)}]"
+        turn = f"turn(state, it := it + 1, most, {self._most})"
+        return f"({target} for {target} in {iterable} if {turn} and {self.values.expression(test, inner)})"
 
     def _target(self, target: nodes.Node, scope: Scope) -> str:
         if isinstance(target, nodes.Name):

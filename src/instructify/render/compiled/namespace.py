@@ -24,18 +24,25 @@ from instructify.render.compiled.runtime import (
     add,
     changed,
     check_printable,
+    div,
     draw,
+    floordiv,
     grown,
+    items,
     listed,
     mod,
     mul,
     owner,
+    pairs,
     pick,
+    pieces,
     set_attribute,
+    settled,
     small_range,
     split_choices,
     sub,
     text,
+    turn,
 )
 from instructify.render.meter import Choices, Meter
 from instructify.render.sandbox import Dialect, Sandbox
@@ -98,6 +105,34 @@ PRINTING: Mapping[str, Callable[[str], Any] | None] = {
 }
 
 
+_OWN: tuple[Callable[..., Any], ...] = (
+    text,
+    grown,
+    changed,
+    owner,
+    add,
+    sub,
+    mul,
+    div,
+    floordiv,
+    mod,
+    pick,
+    draw,
+    items,
+    pairs,
+    pieces,
+    settled,
+    small_range,
+    turn,
+    set_attribute,
+    split_choices,
+    listed,
+)
+"""What generated functions call by its own name."""
+WALKING = "list map max min most_frequent reject rejectattr select selectattr sort unique".split()
+COMPARING = ("eq", "equalto", "ge", "gt", "in", "le", "lt", "ne", "sameas")
+
+
 @lru_cache(maxsize=2)
 def plain_sandbox(dialect: Dialect) -> Sandbox:
     """Return an environment whose filters and tests count nothing, for filters that call others."""
@@ -132,19 +167,30 @@ def namespace_for(dialect: Dialect) -> Mapping[str, Any]:
     }
     quick |= fast.sequence_filters(env, context, slow)
     names |= {f"filter_{name}": function for name, function in quick.items()}
+    names |= {f"filter_{name}": fast.sparing(names[f"filter_{name}"]) for name in WALKING}
     names |= {f"test_{name}": plain(env, context, function) for name, function in env.tests.items()}
+    names |= {
+        f"test_{name}": _settled(names[f"test_{name}"]) for name in COMPARING if f"test_{name}" in names
+    }
     names |= {f"global_{name}": value for name, value in env.globals.items()}
-    own = (text, grown, changed, owner, add, sub, mul, mod, pick, draw, set_attribute, split_choices, listed)
-    names |= {function.__name__: function for function in own}
+    names |= {function.__name__: function for function in _OWN}
     names |= {
         name: partial(f, env) for name, f in (("attribute", _attribute), ("item", _item), ("index", _index))
     }
     names["replace_text"] = fast.replace_text
-    names |= {"Slow": Slow, "Choices": Choices, "global_range": small_range}
+    names |= {"Slow": Slow, "Choices": Choices}
     names["no_item"] = partial(env.undefined, "there is no such item")
-    names["no_else"] = partial(env.undefined, "no else")
+    names["no_else"] = partial(Undefined, "no else")  # Jinja's own, even where others are strict
     names["again"] = partial(_again, env)
     return names
+
+
+def _settled(test: Callable[..., bool]) -> Callable[..., bool]:
+    def tested(value: Any, other: Any) -> bool:
+        settled(other)  # the reference hands on another iterator, which counts
+        return test(value, other)
+
+    return tested
 
 
 def _again(env: Sandbox, value: Any) -> Undefined:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from jinja2 import nodes
 
 from instructify.render import rewrite
-from instructify.render.compiled.limits import check_limits
+from instructify.render.compiled.limits import check_limits, check_names
 from instructify.render.compiled.trees import CannotCompile, Step, constant_text, mutates, paths
-from instructify.render.reference import PIPES, TRUNCATION
+from instructify.render.reference import KEEPING, PIPES, PROTECTOR, TRUNCATION
 from instructify.render.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -44,19 +44,21 @@ def prepare(template: Template, env: Sandbox) -> Prepared:
     if strict:
         rewrite.cut_at_separator(body, template.where)
     own = _choice_steps(template, env)
-    rest = [] if template.rationale is None else [Step(env.parse(template.rationale), "rationale")]
+    rationale = template.rationale if strict else None
+    rest = [] if rationale is None else [Step(env.parse(rationale), "rationale")]
     rest.append(Step(body, "prompt", after_cut="target") if strict else Step(body, "body"))
     changes = any(mutates(step.tree) for step in (*own, *rest))
     constant = None if changes else _constant_choices(template, own)
     steps = rest if constant is not None else [*own, *rest]
     for step in steps:
         check_limits(step.tree)
+        check_names(step.tree)
     return Prepared(
         strict,
         tuple(steps),
         constant,
         varying=template.choices is not None and constant is None,
-        has_rationale=template.rationale is not None,
+        has_rationale=rationale is not None,
         mutates=changes,
         size=sum(1 for step in steps for _ in step.tree.find_all(nodes.Node)),
         text=sum(constant_text(step.tree) for step in steps) + sum(len(text) + 16 for text in constant or ()),
@@ -76,7 +78,7 @@ def _choice_steps(template: Template, env: Sandbox) -> list[Step]:
         return [*steps[:-1], Step(steps[-1].tree, steps[-1].result, last)] if steps else []
     if template.dialect == "promptsource":
         return [Step(env.parse(choices), "chosen", "answer_choices = split_choices(chosen)")]
-    kept = env.parse(f"{{% set _ = keep({choices}) %}}").body[0]
+    kept = env.parse(KEEPING.format(choices)).body[0]
     call = kept.node if isinstance(kept, nodes.Assign) else None
     if (
         not isinstance(call, nodes.Call)
@@ -97,8 +99,9 @@ def _constant_choices(template: Template, steps: list[Step]) -> tuple[str, ...] 
     known = [text for text in texts if text is not None]
     if not steps or len(known) != len(texts):
         return None
-    items = known if isinstance(template.choices, tuple) else known[0].split(PIPES)
-    return tuple(item.strip() for item in items)
+    if isinstance(template.choices, tuple):
+        return tuple(item.strip() for item in known)
+    return tuple(item.strip().replace(PROTECTOR, PIPES) for item in known[0].split(PIPES))
 
 
 def _plain_text(tree: nodes.Node) -> str | None:

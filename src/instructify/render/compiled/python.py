@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import CodeType
@@ -128,7 +129,8 @@ class PythonTemplate:
     def _label(self, listed: Listed) -> None:
         constant = self._prepared.constant
         if constant is not None:
-            places = {choice: n for n, choice in enumerate(constant) if constant.count(choice) == 1}
+            counts = Counter(constant)
+            places = {choice: n for n, choice in enumerate(constant) if counts[choice] == 1}
             listed.labels = [places.get(target) for target in listed.targets]
         elif self._prepared.varying:
             pairs = zip(listed.choices, listed.targets, strict=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from instructify.keys import I64
+from instructify.render.meter import TUPLE
 from instructify.render.reference import PIPES, PROTECTOR
 
 if TYPE_CHECKING:
@@ -232,6 +233,7 @@ def _running_sizes(array: pa.Array) -> I64:
 
 def row_sizes(array: pa.Array) -> I64:
     """Return the size of each value: text in bytes, and 16 for every value and list element."""
+    import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.types as kinds
 
@@ -252,4 +254,16 @@ def row_sizes(array: pa.Array) -> I64:
         for field in fields:
             total += row_sizes(field)
         return total
+    if kinds.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
+        return np.array([_size(value) for value in array.to_pylist()], np.int64)
     return np.full(len(array), 16, np.int64)
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, dict):
+        return 16 + sum(map(_size, (*value.keys(), *value.values())))
+    if isinstance(value, (list, tuple)):
+        return (16 if isinstance(value, list) else TUPLE << 3) + sum(map(_size, value))
+    return 16 + (
+        len(value.encode()) if isinstance(value, str) else len(value) if isinstance(value, bytes) else 0
+    )

@@ -6,7 +6,9 @@ the reference.
 
 from __future__ import annotations
 
-from typing import Any
+import decimal
+from collections.abc import Iterator
+from typing import Any, NoReturn
 
 import numpy as np
 from jinja2.utils import Namespace
@@ -18,6 +20,8 @@ from instructify.render.reference import PIPES, PROTECTOR
 MAX_GROWN = 200_000
 _ATOMS = frozenset({int, float, bool, type(None)})
 MAX_RANGE = 1_000
+MAX_DIGITS = 1_000
+"""Places before or behind the point that a decimal number may have."""
 DICT_ATTRIBUTES = frozenset(dir(dict))
 OWNERS = (str, list, dict, tuple, Choices)
 VECTOR_DRAWS = 8
@@ -107,9 +111,50 @@ def grown(state: State, value: Any) -> Any:
             raise Slow
     elif isinstance(value, NESTING):
         _grow_nested(state, value)
+    elif isinstance(value, decimal.Decimal) and not (
+        value.is_finite() and abs(value.adjusted()) < MAX_DIGITS
+    ):
+        raise Slow
     if state.grown > MAX_GROWN:
         raise Slow
     return value
+
+
+def _count(state: State, size: int) -> None:
+    state.grown += size
+    if state.grown > MAX_GROWN:
+        raise Slow
+
+
+def pieces(state: State, parts: list[str]) -> list[str]:
+    """Count the pieces of a text, as if they were the row's."""
+    _count(state, len(parts) << 4)
+    return parts
+
+
+def pairs(state: State, *columns: Any) -> Any:
+    """Return the elements of some lists as tuples, and count these."""
+    _count(state, min(map(len, columns), default=0) * (TUPLE << 3))
+    return zip(*columns, strict=False)
+
+
+def items(state: State, view: Any) -> Any:
+    """Count the pairs of a dictionary."""
+    _count(state, len(view) * (TUPLE << 3))
+    return view
+
+
+def settled(value: Any) -> None:
+    """Raise Slow for what is used up by being looked at: somebody else may look at it meanwhile."""
+    if isinstance(value, Iterator):
+        raise Slow
+
+
+def turn(state: State, number: int, most: int, most_grown: int) -> bool:
+    """Return True for the next turn of a loop's condition, if there is room for it."""
+    if number > most or number * state.grown > most_grown:
+        raise Slow
+    return True
 
 
 def _grow_nested(state: State, value: Any) -> None:
@@ -136,8 +181,12 @@ def changed(state: State, target: Any, name: str, *args: Any) -> Any:
 
     So nothing can come to hold itself, or grow by more than a turn adds.
     """
+    if target.__class__ is Choices and any(arg.__class__ is not str for arg in args if name != "pop"):
+        raise Slow
     for arg in args:
         grown(state, arg)
+        if not isinstance(arg, _PRINTABLE):
+            raise Slow
         if isinstance(arg, NESTING) and not (arg is not target and _is_flat(arg, name == "update")):
             raise Slow
     return getattr(owner(target), name)(*args)
@@ -162,11 +211,15 @@ def owner(value: Any) -> Any:
 
 def add(state: State, left: Any, right: Any) -> Any:
     """Return left + right."""
+    if left.__class__ is bytes:
+        raise Slow
     return grown(state, left + right)
 
 
 def mul(state: State, left: Any, right: Any) -> Any:
     """Return left * right, unless the result may be large."""
+    if left.__class__ is bytes or right.__class__ is bytes:
+        raise Slow
     for value, times in ((left, right), (right, left)):
         if (
             isinstance(value, (str, list, tuple))
@@ -181,24 +234,39 @@ def mul(state: State, left: Any, right: Any) -> Any:
 
 def sub(state: State, left: Any, right: Any) -> Any:
     """Return left - right for numbers; the difference of two views would be a set, which has no order."""
-    if isinstance(left, (int, float)) and isinstance(right, (int, float)):
-        return grown(state, left - right)
-    raise Slow
+    return grown(state, left - right) if _are_numbers(left, right) else _leave()
 
 
-def small_range(*args: Any) -> range:
-    """Return a range of so few numbers that making a list of it costs little."""
+def small_range(state: State, *args: Any) -> range:
+    """Return a range of so few numbers that making a list of it costs little, and count them."""
     numbers = range(*args)
     if len(numbers) > MAX_RANGE:
         raise Slow
+    _count(state, len(numbers))
     return numbers
+
+
+def div(state: State, left: Any, right: Any) -> Any:
+    """Return left / right for numbers."""
+    return left / right if _are_numbers(left, right) else _leave()
+
+
+def floordiv(state: State, left: Any, right: Any) -> Any:
+    """Return left // right for numbers."""
+    return left // right if _are_numbers(left, right) else _leave()
 
 
 def mod(state: State, left: Any, right: Any) -> Any:
     """Return left % right for numbers."""
-    if isinstance(left, str):
-        raise Slow
-    return left % right
+    return left % right if _are_numbers(left, right) else _leave()
+
+
+def _are_numbers(left: Any, right: Any) -> bool:
+    return isinstance(left, (int, float)) and isinstance(right, (int, float))
+
+
+def _leave() -> NoReturn:
+    raise Slow
 
 
 def pick(values: Any, draw: int) -> Any:

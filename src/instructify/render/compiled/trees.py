@@ -186,15 +186,31 @@ def has_tuples(tree: nodes.Node) -> bool:
     )
 
 
+def held(tree: nodes.Node) -> Iterator[nodes.Name | nodes.Getattr]:
+    """Yield the names that a tree reads, and what it reads of them: all that may hold an iterator."""
+    if isinstance(tree, nodes.Name) or (
+        isinstance(tree, nodes.Getattr) and isinstance(tree.node, nodes.Name)
+    ):
+        yield tree
+        return
+    for child in tree.iter_child_nodes():
+        yield from held(child)
+
+
+def draws(tree: nodes.Node) -> bool:
+    """Tell whether a tree makes keyed draws."""
+    filters = [tree] if isinstance(tree, nodes.Filter) else []
+    return any(f.name in DRAWS or _maps_draws(f) for f in (*filters, *tree.find_all(nodes.Filter)))
+
+
+def _maps_draws(node: nodes.Filter) -> bool:
+    return any(isinstance(arg, nodes.Const) and arg.value in DRAWS for arg in node.args)
+
+
 def draws_conditionally(tree: nodes.Node) -> bool:
     """Tell whether a draw's number depends on the row: it stands in a branch, a loop or after `and`."""
     every = sum(1 for f in tree.find_all(nodes.Filter) if f.name in DRAWS)
     kinds = (nodes.If, nodes.For, nodes.CondExpr, nodes.And, nodes.Or)
     branches = [*tree.find_all(kinds), *(node for node in tree.find_all(nodes.Compare) if len(node.ops) > 1)]
     inside = sum(1 for node in branches for f in node.find_all(nodes.Filter) if f.name in DRAWS)
-    mapped = any(
-        isinstance(arg, nodes.Const) and arg.value in DRAWS
-        for f in tree.find_all(nodes.Filter)
-        for arg in f.args
-    )
-    return bool(every and inside) or mapped
+    return bool(every and inside) or any(map(_maps_draws, tree.find_all(nodes.Filter)))

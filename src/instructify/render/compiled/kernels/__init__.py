@@ -7,7 +7,6 @@ a blank, an index out of range) are marked `hard`, and the generated function ta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -38,7 +37,6 @@ from instructify.render.compiled.kernels.values import (
 )
 from instructify.render.compiled.prepare import Prepared
 from instructify.render.compiled.rows import BoolArray, Rows, holds, rows_that_hold
-from instructify.render.compiled.trees import Step
 from instructify.render.meter import Choices
 from instructify.render.reference import PIPES, PROTECTOR
 
@@ -128,9 +126,12 @@ def _fallen(
     return fallen
 
 
-def vectorises(steps: Sequence[Step]) -> bool:
+def vectorises(prepared: Prepared) -> bool:
     """Tell whether kernels may be tried: no statement or text here is beyond them from the start."""
-    for step in steps:
+    # a bar may be one of three together with those beside it
+    if prepared.mutates or (not prepared.strict and any("|" in choice for choice in prepared.constant or ())):
+        return False
+    for step in prepared.steps:
         for node in step.tree.find_all(nodes.Node):
             if isinstance(node, (nodes.AssignBlock, nodes.Test, nodes.NSRef)):
                 return False
