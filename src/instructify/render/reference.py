@@ -34,6 +34,7 @@ KEEPING = f"{{{{% set _ = {KEEP}({{}}) %}}}}"
 """How answer choices that are an expression are had as a value: by a name that no column should have."""
 MAX_OUTPUT = 8_000_000
 CHOICES_FORM = "a list of texts, or an expression that gives one, without {{ }} and |||"
+_NO_ELEMENT = re.compile(r"'?(?:[\w.]+\.)?(\w+) object'? has no element (-?\d+)")
 _BY_TEXT = re.compile(r"'[\w.]+\.Choices object' has no attribute '(.*)'")
 
 REASONS: tuple[tuple[type[Exception], str], ...] = (
@@ -277,4 +278,7 @@ def _explain(error: Exception) -> str:
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     if by_text := _BY_TEXT.fullmatch(text):
         text = f"answer_choices has no element {by_text[1]!r}: the index is text; a number is made by | int"
+    if past := _NO_ELEMENT.fullmatch(text):
+        owner = "answer_choices" if past[1] == Choices.__name__ else f"the {past[1]}"
+        text = f"{owner} has no element {past[2]}"
     return text if len(text) <= 200 else text[:197] + "..."

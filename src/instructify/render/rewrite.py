@@ -87,11 +87,13 @@ def cut_at_separator(tree: nodes.Template, where: str, first_line: int = 1) -> N
         if isinstance(data, nodes.TemplateData) and SEPARATOR in data.data
     ]
     if len(lines) != 1 or len(places) != 1:
-        found = f"{len(lines)} on lines {', '.join(map(str, lines))}" if lines else "none"
-        if len(lines) == 1:
-            found = f"it inside a block on line {lines[0]}"
+        what = "there is no |||"
+        if lines:
+            what = "||| stands inside a block" if len(lines) == 1 else f"{len(lines)} times |||"
+            what += f" on line{'s' * (len(lines) > 1)} {', '.join(map(str, lines))}"
+        place = f"{where}:{lines[0] if lines else first_line}"
         raise InstructifyError(
-            Problem(f"found {found}", where, "exactly one ||| between prompt and target, outside any block")
+            Problem(what, place, "exactly one ||| between prompt and target, outside any block")
         )
     output, data = places[0]
     before, after = data.data.split(SEPARATOR)
