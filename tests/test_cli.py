@@ -89,11 +89,11 @@ def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
 
 def test_init_then_plan_then_build_then_verify_works_in_an_empty_folder(tmp_path: Path) -> None:
     said = succeed("init", cwd=tmp_path)
-    assert "next: instructify plan my-mixture.yaml" in said
-    assert sorted(tree(tmp_path)) == ["my-mixture.yaml", "recipe.schema.json"]
-    planned = json.loads(succeed("plan", "my-mixture.yaml", "--json", cwd=tmp_path))
+    assert "next: instructify plan my-recipe.yaml" in said
+    assert sorted(tree(tmp_path)) == ["my-recipe.yaml", "recipe.schema.json"]
+    planned = json.loads(succeed("plan", "my-recipe.yaml", "--json", cwd=tmp_path))
     assert planned["train"] >= 1000
-    built = json.loads(succeed("build", "my-mixture.yaml", "-j", "1", "--json", cwd=tmp_path))
+    built = json.loads(succeed("build", "my-recipe.yaml", "-j", "1", "--json", cwd=tmp_path))
     assert built["examples"] == {"train": planned["train"], "eval": planned["eval"]}
     assert json.loads(succeed("verify", built["out"], "--json"))["ok"] is True
     assert ["is already there" in line for line in fail("init", cwd=tmp_path)] == [True]
@@ -106,7 +106,14 @@ def test_the_schema_is_valid_and_accepts_the_starter_recipe(tmp_path: Path) -> N
     jsonschema.Draft202012Validator.check_schema(schema)
     succeed("init", tmp_path)
     assert json.loads((tmp_path / "recipe.schema.json").read_text("utf-8")) == schema
-    jsonschema.validate(yaml.safe_load((tmp_path / "my-mixture.yaml").read_text("utf-8")), schema)
+    jsonschema.validate(yaml.safe_load((tmp_path / "my-recipe.yaml").read_text("utf-8")), schema)
+
+
+def test_the_reference_of_recipes_shows_what_init_writes(tmp_path: Path) -> None:
+    succeed("init", cwd=tmp_path)
+    (written,) = tmp_path.glob("*.yaml")
+    reference = (Path(__file__).resolve().parents[1] / "docs" / "recipe.md").read_text("utf-8")
+    assert f"```yaml\n{written.read_text('utf-8')}```\n" in reference
 
 
 def test_doctor_finds_nothing_wrong_here() -> None:

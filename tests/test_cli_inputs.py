@@ -157,7 +157,9 @@ def test_templates_stats_gives_numbers_by_dataset_and_in_all(tmp_path: Path) -> 
     assert (total["datasets"], total["clusters"], total["templates"]) == (2, ["nli"], 3)
     assert total["languages"] == ["en", "ko"]
     said = succeed("templates", "stats", "d", "--from", "own", cwd=tmp_path)
-    assert "2 templates for 1 datasets, 1 task clusters: 1 task, 1 inverted" in said
+    assert "of all, 1 have answer choices, 0 are marked as showing choices in the prompt" in said
+    assert "1 template for 1 dataset\n" in succeed("templates", "list", "e", "--from", "own", cwd=tmp_path)
+    assert "2 templates for 1 dataset, 1 task cluster: 1 task, 1 inverted" in said
 
 
 def test_templates_stats_of_an_empty_collection_is_nothing(tmp_path: Path) -> None:

@@ -17,10 +17,12 @@ from instructify.build.run import build
 from instructify.checks import REASONS
 from instructify.cli.app import app
 from instructify.cli.progress import Silence
+from instructify.lint import RULES
 from instructify.publish.manifest import read_manifest
 from instructify.recipe.load import load_recipe
 from instructify.recipe.models import Recipe
 from instructify.render.filters import FROM_JINJA, OWN, filter_table
+from instructify.render.josa import josa
 from instructify.render.meter import Meter
 from instructify.render.sandbox import GLOBALS
 from instructify.templates.ours import FrontMatter, TaskFile
@@ -215,6 +217,27 @@ def test_the_quickstart_recipe_says_how_much_it_makes() -> None:
     head = plain((ROOT / "recipes" / "quickstart.yaml").read_text("utf-8").partition("\nname:")[0])
     assert "24,000 training examples" in head
     assert "train 24,000 examples" in README
+
+
+def test_the_changelog_counts_the_rules_of_lint() -> None:
+    assert f"`lint` with {len(RULES)} rules" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+def test_the_korean_guide_says_when_a_particle_is_guessed() -> None:
+    guide = plain((ROOT / "docs" / "korean.md").read_text("utf-8"))
+    assert '`"을를"` is asked whether 을/를 was meant' in guide
+    assert '`"울"`, gets no guess' in guide
+    with pytest.raises(ValueError, match="did you mean 을/를"):
+        josa("집", "을를")
+    with pytest.raises(ValueError, match=r"no particle '울'$"):
+        josa("집", "울")
+
+
+def test_frames_are_shown_as_the_program_draws_them() -> None:
+    lines = [line for document in DOCUMENTS for line in document.read_text("utf-8").splitlines()]
+    shown = [line for line in lines if "──────── target" in line]
+    assert len(shown) >= 4
+    assert [line for line in shown if not line.startswith("│ ")] == []
 
 
 def first_column(document: str, number: int) -> str:

@@ -17,6 +17,9 @@ from instructify.errors import InstructifyError
 from instructify.lint import RULES, Finding
 from instructify.lint.reports import FORMATS, Report
 from instructify.lint_run import load_tokenizer
+from instructify.lint_run.rows import _rows
+from instructify.recipe.models import FilesSource
+from instructify.sources import open_source
 from lint_kit import DOCUMENT, small_tokenizer
 
 SARIF = {
@@ -177,6 +180,14 @@ def test_wrong_usage_ends_in_exit_code_2(folder: Path, arguments: list[str]) -> 
     done = cli("lint", *arguments, cwd=folder)
     assert done.returncode == 2, done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_a_format_that_there_is_not_is_answered_with_those_that_there_are(folder: Path) -> None:
+    done = cli("lint", folder, "--format", "jsn")
+    assert done.returncode == 2
+    wanted = f"'jsn' is none of {', '.join(FORMATS)}; did you mean 'json'?"
+    assert done.stderr.splitlines()[-1] == f"Error: Invalid value for '--format': {wanted}"
+    assert f"--format {'|'.join(FORMATS)}" in succeed("lint", "--help")
 
 
 def test_a_misspelt_rule_is_answered_with_the_nearest(folder: Path) -> None:
@@ -415,3 +426,93 @@ def test_the_tiny_model_is_a_tokenizer_by_name(folder: Path) -> None:
     pytest.importorskip("tokenizers")
     report = linted(folder / "inn" / "clean.jinja", "--data", folder / "rows.jsonl", "--tokenizer", "tiny")
     assert report["notes"] == []
+
+
+# what lies beside the templates
+
+
+def unread(report) -> list[tuple[str, int, str]]:
+    found = [finding for finding in report["findings"] if finding["rule"] == "unreadable"]
+    return sorted((Path(one["path"]).name, one["line"], one["what"]) for one in found)
+
+
+@pytest.fixture
+def inns(tmp_path: Path) -> Path:
+    """Return a collection of two datasets, each with its task.yaml."""
+    for name in ("inn", "bar/low"):
+        template(
+            tmp_path / "own" / name, "one", "{{ text }}\n|||\nyes", metrics=["rouge"], original_task=True
+        )
+        (tmp_path / "own" / name / "task.yaml").write_text(f"cluster: c\ndataset: {name}\n", "utf-8")
+    return tmp_path
+
+
+WAYS = [["own"], ["--collection", "own"]]
+
+
+@pytest.mark.parametrize(
+    "arguments", [*WAYS, ["own/inn"], ["own/inn/one.jinja"], ["inn", "--collection", "own"]]
+)
+def test_a_task_file_that_names_another_folder_is_an_error_on_its_line(
+    inns: Path, arguments: list[str]
+) -> None:
+    assert unread(linted(*arguments, "--strict", cwd=inns)) == []
+    (inns / "own/inn/task.yaml").write_text("cluster: c\ndataset: other\n", "utf-8")
+    report = linted(*arguments, code=1, cwd=inns)
+    said = "dataset: the templates of 'other' cannot lie in the folder 'inn'"
+    assert unread(report) == [("task.yaml", 2, said)]
+    assert report["templates"] == (2 if arguments in WAYS else 1)
+
+
+@pytest.mark.parametrize("arguments", [["low"], ["low/one.jinja"], ["."]])
+def test_a_task_file_may_name_more_of_its_path_than_is_linted(inns: Path, arguments: list[str]) -> None:
+    assert unread(linted(*arguments, cwd=inns / "own/bar")) == []
+    said = "dataset: the templates of 'bar/low' cannot lie in the folder 'low'"
+    assert unread(linted("--collection", ".", code=1, cwd=inns / "own/bar")) == [("task.yaml", 2, said)]
+
+
+@pytest.mark.parametrize("arguments", WAYS)
+def test_a_template_in_no_datasets_folder_is_an_error_and_no_dataset(
+    inns: Path, arguments: list[str]
+) -> None:
+    template(inns / "own", "loose", "{{ text }}\n|||\nyes")
+    report = linted(*arguments, code=1, cwd=inns)
+    said = "this file lies in no dataset's folder, so that no task can use it"
+    assert unread(report) == [("loose.jinja", 1, said)]
+    assert (report["templates"], report["datasets"]) == (2, 2)
+    (one,) = [finding for finding in report["findings"] if finding["rule"] == "unreadable"]
+    assert one["expected"].endswith("own/DATASET/loose.jinja")
+
+
+@pytest.mark.parametrize("arguments", WAYS)
+def test_a_file_that_is_not_read_for_its_name_is_an_error(inns: Path, arguments: list[str]) -> None:
+    for name in ("inn/two.j2", "inn/three.JINJA", "bar/low/task.yml", "new/task.yml"):
+        (inns / "own" / name).parent.mkdir(exist_ok=True)
+        (inns / "own" / name).write_text("dataset: x\n", "utf-8")
+    said = unread(linted(*arguments, code=1, cwd=inns))
+    assert [name for name, _, _ in said] == ["task.yml", "task.yml", "three.JINJA", "two.j2"]
+    assert {what for _, _, what in said} == {"this file is not read, for its name"}
+
+
+def test_a_folder_of_files_that_are_not_read_has_no_template(inns: Path) -> None:
+    (inns / "other").mkdir()
+    (inns / "other/two.j2").write_text("{{ text }} ||| yes", "utf-8")
+    done = cli("lint", "other", cwd=inns)
+    assert done.returncode == 2
+    assert "there is no template here (two.j2 is not read)" in " ".join(done.stderr.split())
+
+
+def test_a_task_file_that_cannot_be_read_is_no_template(inns: Path) -> None:
+    (inns / "own/inn/task.yaml").write_text("dataset: [inn\n", "utf-8")
+    done = cli("lint", "own", cwd=inns)
+    assert done.returncode == 1
+    assert "2 templates of 2 datasets" in done.stdout
+
+
+@pytest.mark.parametrize("count", [500, 203, 200, 199, 9])
+def test_a_short_run_at_the_end_costs_no_sample_row(tmp_path: Path, count: int) -> None:
+    rows_file(tmp_path / "rows.jsonl", [{"text": f"row {n}"} for n in range(count)])
+    source = open_source(FilesSource(kind="files", path="rows.jsonl"), "train", tmp_path, tmp_path / "work")
+    for wanted in (200, 150, 9):
+        numbers = [number for number, _ in _rows(source, wanted, ("text",))]
+        assert len(set(numbers)) == len(numbers) == min(wanted, count)

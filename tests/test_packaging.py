@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from instructify.doctor import EXTRAS
+
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 LIBRARY = "instructify/templates_library"
@@ -105,6 +107,16 @@ def test_the_pins_are_plain_versions_and_cover_every_requirement() -> None:
     wanted = [*PROJECT["project"]["dependencies"], *extras["dev"], *extras["train"]]
     assert len(wanted) > 15
     assert {canonical(re.split(r"[^\w.-]", line)[0]) for line in wanted} - pinned == set()
+
+
+def test_every_extra_is_of_packages_that_a_module_imports_and_doctor_knows_no_others() -> None:
+    extras = PROJECT["project"]["optional-dependencies"]
+    assert set(extras) == {"dev", *EXTRAS.values()}
+    modules = [path.read_text("utf-8") for path in (ROOT / "src").rglob("*.py")]
+    assert len(modules) > 100
+    for name, extra in EXTRAS.items():
+        assert any(re.split(r"[^\w.-]", line)[0] == name for line in extras[extra])
+        assert any(re.search(rf"^\s*(?:import|from) {name}\b", text, re.M) for text in modules), name
 
 
 def canonical(name: str) -> str:

@@ -458,7 +458,7 @@ REFUSED = {
     "a ||| {{ x is odder }}": ("t.jinja:1", "'odd'"),
     "{% include 'x' %} ||| b": ("t.jinja", "include"),
     "---\nname: a\n---\n\n{% include 'x' %} ||| b": ("t.jinja:5", "include"),
-    "---\nname: a\n---\na\n|||\nb\n|||\nc": ("t.jinja", "2 on lines 5, 7"),
+    "---\nname: a\n---\na\n|||\nb\n|||\nc": ("t.jinja", "t.jinja:5: 2 times ||| on lines 5, 7"),
     "{% extends 'x' %} ||| b": ("t.jinja", "extends"),
     "{% import 'x' as y %} ||| b": ("t.jinja", "import"),
     "{% from 'x' import y %} ||| b": ("t.jinja", "from import"),

@@ -72,6 +72,14 @@ def test_a_report_says_in_words_what_improved_got_worse_and_showed_no_effect(sho
     assert "so the interval is widened" in section(text, "tiny/same")
 
 
+def test_a_table_that_is_wider_than_the_page_shows_at_its_edge_that_there_is_more(showcase):
+    css = re.search(r"<style>(.*?)</style>", showcase.html.read_text("utf-8"), re.S)[1]
+    (scroll,) = re.findall(r"^\.scroll \{(.*?)\}", css, re.M | re.S)
+    assert scroll.count("var(--shade)") == 2 and scroll.count("no-repeat local") == 2
+    assert css.count("--shade: #") == 2, "one for paper, one for the dark"
+    assert "background: none" in css.partition("@media print")[2]
+
+
 def test_the_tokens_that_the_build_counted_stand_beside_its_tasks(showcase):
     for text in (Page(showcase.html.read_text("utf-8")).text, showcase.markdown.read_text("utf-8")):
         assert "median 41, most 1,090" in text

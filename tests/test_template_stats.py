@@ -204,6 +204,6 @@ def test_the_command_shows_datasets_clusters_and_authors(own: Path) -> None:
         "(no task cluster) 1 1 1 0 0 ko",
         "me 1 2 2 1 0 en",
         "(no author) 1 1 1 0 0 ko",
-        "3 templates for 2 datasets, 1 task clusters: 2 task, 1 inverted",
+        "3 templates for 2 datasets, 1 task cluster: 2 task, 1 inverted",
     ):
         assert line in lines

@@ -14,7 +14,7 @@ from instructify.templates.library import builtin_root
 from instructify.templates.promptsource import installed_root
 
 NEEDED = ("jinja2", "pydantic", "PyYAML", "pyarrow", "datasets", "numpy", "orjson", "typer", "rich")
-EXTRAS = {"torch": "train", "transformers": "train", "peft": "train", "starlette": "studio", "ray": "ray"}
+EXTRAS = {"torch": "train", "transformers": "train", "peft": "train"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ def verify(
         raise typer.Exit(0 if report.ok else 1)
     if not report.ok:
         raise InstructifyError(*report.problems)
-    show.line(f"ok: {report.files:,} files, {report.bytes:,} bytes, all as the manifest says")
+    show.say(f"ok: {show.count(report.files, 'file')}, {report.bytes:,} bytes, all as the manifest says")
 
 
 def _build_data(result: BuildResult) -> dict[str, Any]:
@@ -130,28 +130,29 @@ def _show_build(result: BuildResult) -> None:
     for ledger in result.ledgers:
         by_task.setdefault(ledger.task, []).append(ledger)
     rows = [_ledger_row(name, ledgers) for name, ledgers in by_task.items()]
-    columns = ("task", "role", "templates>", "rows in>", "kept>", "dropped>", "why?")
-    show.table(f"ledger of {result.plan.recipe.name}", columns, rows)
+    columns = ("task", "role", "templates>", "rows in>", "kept>", "dropped>", "why")
+    show.table(f"ledger of {result.plan.recipe.name}", columns, rows, ["templates", "rows in"])
     seen = sum(ledger.seen for ledger in result.ledgers)
     kept = sum(ledger.kept for ledger in result.ledgers)
     why = _why(result.ledgers)
-    show.line(f"in {seen:,} = kept {kept:,} + dropped {seen - kept:,}" + (f" ({why})" if why else ""))
+    show.say(f"in {seen:,} = kept {kept:,} + dropped {seen - kept:,}" + (f" ({why})" if why else ""))
     short = [ledger for ledger in result.ledgers if ledger.kept < ledger.quota]
     if short:
         missing = sum(ledger.quota - ledger.kept for ledger in short)
-        count = f"{len(short)} of {len(result.ledgers)} templates"
-        show.line(f"{count} ran out of rows, {missing:,} examples short")
+        templates = f"{len(short):,} of {show.count(len(result.ledgers), 'template')}"
+        show.say(f"{templates} ran out of rows, {show.count(missing, 'example')} short")
     _show_differences(result)
     empty = [ledger for ledger in result.ledgers if ledger.quota and not ledger.kept]
     for ledger in empty[:10]:
-        show.line(f"note: {ledger.task} / {ledger.template} kept nothing")
+        show.say(f"note: {ledger.task} / {ledger.template} kept nothing")
     if len(empty) > 10:
-        show.line(f"note: {len(empty) - 10} more templates kept nothing; see README.md of the build")
+        more = show.count(len(empty) - 10, "more template")
+        show.say(f"note: {more} kept nothing; see README.md of the build")
     for note in result.plan.notes:
-        show.line(f"note: {note}")
+        show.say(f"note: {note}")
     show.line(f"content hash {result.content_hash}")
     show.line(f"published {result.out}")
-    show.line(f"next: instructify verify {result.out}")
+    show.next_step("verify", result.out)
 
 
 def _show_differences(result: BuildResult) -> None:
@@ -167,7 +168,7 @@ def _show_differences(result: BuildResult) -> None:
         columns = ("task", "variant", "planned>", "kept>")
         show.table("planned and kept, where they differ", columns, rows[:DIFFERENCES])
     if len(rows) > DIFFERENCES:
-        show.line(f"and {len(rows) - DIFFERENCES} more, in manifest.json")
+        show.say(f"and {len(rows) - DIFFERENCES:,} more, in manifest.json")
 
 
 def _ledger_row(name: str, ledgers: list[Ledger]) -> tuple[str, ...]:
@@ -200,9 +201,9 @@ def _show_profile(result: BuildResult) -> None:
     rendered = profile.rendered.values()
     count, kernels, reference, audited = (sum(numbers[n] for numbers in rendered) for n in range(4))
     python = count - kernels - reference
-    show.line(
-        f"rendered {count:,} rows: {kernels:,} by Arrow kernels, {python:,} by generated functions, "
-        f"{reference:,} by the reference; {audited:,} audited, none differ"
+    show.say(
+        f"rendered {show.count(count, 'row')}: {kernels:,} by Arrow kernels, "
+        f"{python:,} by generated functions, {reference:,} by the reference; {audited:,} audited, none differ"
     )
     slow = sorted(
         ((key, numbers) for key, numbers in profile.rendered.items() if numbers[2]),
@@ -220,4 +221,4 @@ def _show_profile(result: BuildResult) -> None:
         ]
         show.table("rows left to the reference", ("template", "rows>", "by reference>", "why"), shown)
     if len(slow) > 20:
-        show.line(f"and {len(slow) - 20} more templates")
+        show.say(f"and {show.count(len(slow) - 20, 'more template')}")

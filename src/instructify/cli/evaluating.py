@@ -105,7 +105,7 @@ def evaluate(
         return
     _show(document, job.folder)
     if len(candidates) > 1 and out is None:
-        show.line(f"next: instructify report {place.run}")
+        show.next_step("report", place.run)
 
 
 @export.command("lm-eval")
@@ -129,9 +129,9 @@ def lm_eval(
     held_out = read_held_out(build, task or (), limit)
     made, left_out = export_lm_eval(held_out, out, eos if score_eos else None)
     documents = sum(one.documents for one in made)
-    show.line(f"wrote {len(made):,} tasks with {documents:,} documents to {out}")
+    show.line(f"wrote {show.count(len(made), 'task')} with {show.count(documents, 'document')} to {out}")
     if left_out:
-        show.line(f"note: {left_out:,} examples without choices to rank are left out")
+        show.say(f"note: {left_out:,} examples without choices to rank are left out")
     show.line(f"next: {out}/README.md says how to run them")
 
 
@@ -179,13 +179,13 @@ def compare(
         "log-likelihood +->",
         "agree",
     )
-    show.table("accuracy and log-likelihoods, ours and lm-eval's", columns, rows)
+    show.table("accuracy and log-likelihoods, ours and lm-eval's", columns, rows, ["documents"])
     if missing := sum(one.missing for one in found):
-        show.line(f"note: {missing:,} of its documents have no score of ours")
+        show.say(f"note: {missing:,} of its documents have no score of ours")
     if tied := sum(one.tied for one in found):
-        show.line(f"note: {tied:,} of the other choices are ties, as between choices of the same tokens")
-    count = sum(one.agrees for one in found)
-    show.line(f"{count:,} of {len(found):,} tasks agree, {sum(one.documents for one in found):,} documents")
+        show.say(f"note: {tied:,} of the other choices are ties, as between choices of the same tokens")
+    agreeing = f"{sum(one.agrees for one in found):,} of {show.count(len(found), 'task')} agree"
+    show.say(f"{agreeing}, {show.count(sum(one.documents for one in found), 'document')}")
     raise typer.Exit(0 if agree else 1)
 
 
@@ -268,12 +268,13 @@ def _show(document: Mapping[str, Any], folder: Path) -> None:
         "prior>",
         "base saw it",
     )
-    show.table(f"median over templates, in per cent: {document['base']['name']}", columns, rows)
+    title = f"median over templates, in per cent: {document['base']['name']}"
+    show.table(title, columns, rows, ["prior", "metric", "majority", "examples", "base saw it", "random"])
     for note in _notes(document):
-        show.line(f"note: {note}")
+        show.say(f"note: {note}")
     for model in document["models"]:
         title = model["model"] if model["seed"] is None else f"{model['model']}, seed {model['seed']}"
-        show.line(f"{title}: {model['seconds']:,.1f} s, {model['examples_per_second']:,.0f} examples/s")
+        show.say(f"{title}: {model['seconds']:,.1f} s, {model['examples_per_second']:,.0f} examples/s")
     show.line(f"wrote {folder}")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,15 +15,6 @@ from instructify.cli.previewing import Data, OfSplit
 if TYPE_CHECKING:
     from instructify.lint import Rule
     from instructify.lint_run import Batch
-
-
-class Format(StrEnum):
-    """How findings are written."""
-
-    text = "text"
-    json = "json"
-    sarif = "sarif"
-    github = "github"
 
 
 Paths = Annotated[
@@ -56,7 +46,29 @@ Ignore = Annotated[
     typer.Option(help="Leave these rules out; may be a pattern, and given several times."),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Warnings fail, too.")]
-InFormat = Annotated[Format, typer.Option("--format", help="How findings are written.")]
+
+
+def _known_format(name: str) -> str:
+    """Return the name of a format; typer's own enumerations speak of it in words of the library below."""
+    from instructify.errors import nearest
+    from instructify.lint.reports import FORMATS
+
+    if name in FORMATS:
+        return name
+    guess = nearest(name, FORMATS)
+    hint = f"; did you mean {guess!r}?" if guess else ""
+    raise typer.BadParameter(f"{name!r} is none of {', '.join(FORMATS)}{hint}")
+
+
+InFormat = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        help="How findings are written.",
+        metavar="text|json|sarif|github",
+        callback=_known_format,
+    ),
+]
 
 
 def lint(
@@ -70,7 +82,7 @@ def lint(
     select: Select = None,
     ignore: Ignore = None,
     strict: Strict = False,
-    format_: InFormat = Format.text,
+    format_: InFormat = "text",
     data_root: DataRoot = None,
     json: Json = False,
 ) -> None:
@@ -96,7 +108,7 @@ def lint(
     tokens = load_tokenizer(tokenizer) if tokenizer is not None else None
     with tempfile.TemporaryDirectory() as work:
         report = run(batches, Options(rules, rows, tokens, budget), Path(work))
-    chosen = "json" if json else format_.value
+    chosen = "json" if json else format_
     sys.stdout.write(FORMATS[chosen](report, version("instructify")))
     if report.fails(strict):
         raise typer.Exit(1)

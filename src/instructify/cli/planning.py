@@ -47,19 +47,19 @@ def plan(
 
 
 def _show(made: Plan, estimates: Mapping[str, TaskEstimate]) -> None:
-    columns = ["task", "cluster", "role", "rows>", "templates>", "examples>", "share>", "due>", "dropped?"]
+    columns = ["task", "cluster", "role", "rows>", "templates>", "examples>", "share>", "due>", "dropped>"]
     rows = [_row(made, task, estimates.get(task.name)) for task in made.tasks]
     columns += ["bytes>"] if made.budget is None else ["tokens>", "bytes>"]
-    show.table(f"plan of {made.recipe.name}", columns, rows)
+    spare = ["cluster", "rows", "templates", "due", "share", "role"]
+    spare[4:4] = [] if made.budget is None else ["bytes"]
+    show.table(f"plan of {made.recipe.name}", columns, rows, spare)
     _show_variants(made)
-    show.line(f"train {made.examples('train'):,} examples, eval {made.examples('held_out'):,} examples")
-    show.line(
-        "before rows are dropped: leaks, and what a template cannot use; others take their place if any"
-    )
+    show.say(f"train {made.examples('train'):,} examples, eval {made.examples('held_out'):,} examples")
+    show.say("before rows are dropped: leaks, and what a template cannot use; others take their place if any")
     if estimates:
         _show_totals(made, estimates)
     for note in made.notes:
-        show.line(f"note: {note}")
+        show.say(f"note: {note}")
 
 
 def _row(made: Plan, task: PlannedTask, found: TaskEstimate | None) -> tuple[str, ...]:
@@ -106,12 +106,12 @@ def _show_totals(made: Plan, estimates: Mapping[str, TaskEstimate]) -> None:
     size = f"{_amount(total(one.size for one in every))} bytes"
     counted = [one.tokens for one in every if one.tokens is not None]
     tokens = f"{_amount(total(counted))} tokens, " if counted else ""
-    show.line(f"about {tokens}{size} of prompts and targets, from {_sampled(every)}")
+    show.say(f"about {tokens}{size} of prompts and targets, from {_sampled(every)}")
     if made.budget is None:
-        show.line("tokens are counted where the recipe names a tokenizer (tokens:)")
+        show.say("tokens are counted where the recipe names a tokenizer (tokens:)")
     seconds = sum(one.seconds for one in every)
     work = f"about {_duration(seconds)} of rendering and composing for one core"
-    show.line(f"{work} (rough: from the time of the sample; comparing, sorting and writing come on top)")
+    show.say(f"{work} (rough: from the time of the sample; comparing, sorting and writing come on top)")
 
 
 def _sampled(every: list[TaskEstimate]) -> str:

@@ -33,9 +33,9 @@ def report(
         show.as_json(_data(written))
         return
     for sentence in written.page.summary:
-        show.line(sentence)
+        show.say(sentence)
     for note in written.notes:
-        show.line(f"note: {note}")
+        show.say(f"note: {note}")
     show.line(f"wrote {written.html} and {written.markdown}")
 
 

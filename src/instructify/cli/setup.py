@@ -13,11 +13,11 @@ from instructify.cli.building import Json
 
 def init(
     directory: Annotated[Path, typer.Argument(help="Where to write the recipe.")] = Path(),
-    name: Annotated[str, typer.Option(help="Name of the recipe.")] = "my-mixture",
+    name: Annotated[str, typer.Option(help="Name of the recipe.")] = "my-recipe",
 ) -> None:
     """Write a commented starter recipe, and its schema for editors.
 
-    Example: instructify init my-project --name my-mixture
+    Example: instructify init my-project --name my-recipe
     """
     import json
 
@@ -37,7 +37,7 @@ def init(
     except OSError as error:
         raise InstructifyError(Problem(f"cannot be written: {error.strerror}", str(recipe))) from error
     show.line(f"wrote {recipe} and {directory / SCHEMA_FILE}")
-    show.line(f"next: instructify plan {recipe}")
+    show.next_step("plan", recipe)
 
 
 def schema() -> None:

@@ -41,7 +41,9 @@ def list_(
             show.as_json([_data(template) for template in templates])
             return
         rows = [(t.name, t.collection, t.kind, ", ".join(t.languages), t.hash) for t in templates]
-        show.table(dataset, ("template", "collection", "kind", "language", "hash"), rows)
+        show.table(
+            dataset, ("template", "collection", "kind", "language", "hash"), rows, ["hash", "collection"]
+        )
         return
     matching = {name: library.templates(name) for name in _matching(library, dataset)}
     if json:
@@ -49,7 +51,7 @@ def list_(
         return
     show.table("", ("dataset", "templates>"), [(name, str(len(found))) for name, found in matching.items()])
     total = sum(map(len, matching.values()))
-    show.line(f"{total:,} templates for {len(matching):,} datasets")
+    show.say(f"{show.count(total, 'template')} for {show.count(len(matching), 'dataset')}")
 
 
 @app.command("show")
@@ -129,7 +131,7 @@ def _show_datasets(by_dataset: Mapping[str, TemplateStats]) -> None:
         "dataset",
         "all>",
         "inverted>",
-        "language?",
+        "language",
         "form>",
         "choices>",
         "length>",
@@ -150,13 +152,13 @@ def _show_datasets(by_dataset: Mapping[str, TemplateStats]) -> None:
         )
         for name, one in by_dataset.items()
     ]
-    show.table("", columns, rows)
-    show.line("form: questions/instructions/statements; length: least-median-most characters")
-    show.line("choices: with any/shown in the prompt/laid out as options")
+    show.table("", columns, rows, ["language", "inverted", "distinct-2", "length"])
+    show.say("form: questions/instructions/statements; length: least-median-most characters")
+    show.say("choices: templates that have any/say that the prompt shows them/lay them out as options")
 
 
 def _show_coverage(what: str, covered: Mapping[str, Coverage]) -> None:
-    columns = (what, "datasets>", "templates>", "of each>", "inverted>", "rationales>", "language?")
+    columns = (what, "datasets>", "templates>", "of each>", "inverted>", "rationales>", "language")
     rows = [
         (
             name or f"(no {what})",
@@ -169,23 +171,22 @@ def _show_coverage(what: str, covered: Mapping[str, Coverage]) -> None:
         )
         for name, one in covered.items()
     ]
-    show.table("", columns, rows)
+    show.table("", columns, rows, ["language", "rationales"])
 
 
 def _say_total(total: TemplateStats, datasets: int, clusters: int) -> None:
-    covered = f"{datasets:,} datasets, {clusters:,} task clusters"
-    show.line(
-        f"{total.templates:,} templates for {covered}: {total.task:,} task, {total.inverted:,} inverted"
-    )
-    show.line(
+    covered = f"{show.count(datasets, 'dataset')}, {show.count(clusters, 'task cluster')}"
+    kinds = f"{total.task:,} task, {total.inverted:,} inverted"
+    show.say(f"{show.count(total.templates, 'template')} for {covered}: {kinds}")
+    show.say(
         f"{total.question:,} ask a question, {total.instruction:,} give an instruction, "
         f"{total.statement:,} only state; {total.rationales:,} have a rationale"
     )
-    show.line(
-        f"{total.with_choices:,} with answer choices, {total.choices_in_prompt:,} show them, "
-        f"{total.options_blocks:,} lay them out as options"
+    show.say(
+        f"of all, {total.with_choices:,} have answer choices, {total.choices_in_prompt:,} are marked as "
+        f"showing choices in the prompt, {total.options_blocks:,} lay choices out as options"
     )
-    show.line(
+    show.say(
         f"median prompt {total.prompt_characters:,.0f} characters, distinct-2 {_share(total.distinct_2)}, "
         f"self-BLEU {_share(total.self_bleu)}"
     )
@@ -226,7 +227,7 @@ def add(
     root = install_promptsource()
     library = _library([collection])
     count = sum(len(library.templates(name)) for name in library.datasets())
-    show.line(f"promptsource: {count:,} templates in {root}")
+    show.line(f"promptsource: {show.count(count, 'template')} in {root}")
 
 
 def _library(source: list[str] | None) -> TemplateLibrary:

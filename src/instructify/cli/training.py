@@ -80,12 +80,12 @@ def finetune(
         return
     _show(f"fine-tuning of {loaded.recipe.model.name}", results)
     for note in build_notes(settings.build, loaded.recipe):
-        show.line(f"note: {note}")
+        show.say(f"note: {note}")
     if seed is not None and seed not in seeds:
-        show.line(f"note: {seed} is not one of the recipe's seeds, so that evaluate leaves it out")
+        show.say(f"note: {seed} is not one of the recipe's seeds, so that evaluate leaves it out")
     folders = [("--build", build), ("--run", run)]
-    options = "".join(f" {name} {folder}" for name, folder in folders if folder is not None)
-    show.line(f"next: instructify evaluate {recipe}{options}")
+    options = [part for name, folder in folders if folder is not None for part in (name, folder)]
+    show.next_step("evaluate", recipe, *options)
 
 
 def build_notes(build: Path, recipe: Recipe) -> list[str]:
