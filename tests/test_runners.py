@@ -7,11 +7,14 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
+from pickle import PicklingError
 
 import pytest
 
 from instructify.errors import InstructifyError
-from instructify.runners import open_runner
+from instructify.runners import Runner, open_runner
 
 
 def late(number: int) -> tuple[int, int]:
@@ -48,24 +51,97 @@ def test_a_killed_worker_is_one_clear_error() -> None:
         runner.map(late, range(64), lambda _: None)
 
 
-def test_workers_that_no_longer_answer_do_not_hold_up_the_end() -> None:
-    """One that dies while it waits for work holds a lock for ever, and then the others hear nothing."""
-    stopped: set[int] = set()
+class Trial:
+    """A run in a thread of its own, which must end; else what holds it up is killed so that the test can."""
 
-    def run() -> None:
-        with open_runner(2) as runner:
-            stopped.update(process for _, process in runner.map(late, range(16), lambda _: None))
-            for process in stopped:
-                os.kill(process, signal.SIGSTOP)
+    def __init__(self) -> None:
+        self.workers: set[int] = set()
+        self.error: InstructifyError | None = None
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(60)
-    was_held_up = thread.is_alive()
-    if was_held_up:
-        for process in stopped:
+    def run(self, work: Callable[[Runner], object]) -> None:
+        """Do some work with two workers; fail if that has not ended after a minute."""
+
+        def whole() -> None:
+            try:
+                with open_runner(2) as runner:
+                    work(runner)
+            except InstructifyError as error:
+                self.error = error
+
+        thread = threading.Thread(target=whole, daemon=True)
+        thread.start()
+        thread.join(60)
+        was_held_up = thread.is_alive()
+        for process in self.workers if was_held_up else ():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
-        thread.join()
-    assert stopped
-    assert not was_held_up
+        thread.join(60)
+        assert not was_held_up
+
+
+def large(told: Path) -> tuple[int, bytes]:
+    """Return far more than a pipe holds, once it is told which process does so; nothing for a folder."""
+    if told.is_dir():
+        return os.getpid(), b""
+    told.write_text(str(os.getpid()))
+    return os.getpid(), bytes(20_000_000)
+
+
+def wait_long(told: Path) -> int:
+    told.write_text(str(os.getpid()))
+    time.sleep(600)
+    return 0
+
+
+def told_by(path: Path) -> int:
+    """Return the process that has written its number to a file, as soon as it has."""
+    while not path.exists() or not path.read_text():
+        time.sleep(0.01)
+    return int(path.read_text())
+
+
+def test_workers_that_no_longer_answer_do_not_hold_up_the_end() -> None:
+    trial = Trial()
+
+    def work(runner: Runner) -> None:
+        trial.workers = {process for _, process in runner.map(late, range(16), lambda _: None)}
+        for process in trial.workers:
+            os.kill(process, signal.SIGSTOP)
+
+    trial.run(work)
+    assert trial.workers
+
+
+def test_a_worker_killed_while_it_sends_is_one_clear_error(tmp_path: Path) -> None:
+    trial = Trial()
+
+    def done(result: tuple[int, bytes]) -> None:
+        process = told_by(tmp_path / "sender")
+        trial.workers |= {process, result[0]}
+        time.sleep(0.5)  # so that it stands in the middle of its message
+        os.kill(process, signal.SIGKILL)
+
+    trial.run(lambda runner: runner.map(large, [tmp_path, tmp_path / "sender"], done))
+    assert "a worker process was killed" in str(trial.error)
+
+
+def test_a_worker_killed_while_others_are_at_work_is_seen_at_once(tmp_path: Path) -> None:
+    trial = Trial()
+    paths = [tmp_path / "first", tmp_path / "second"]
+
+    def kill_the_second() -> None:
+        trial.workers |= set(map(told_by, paths))
+        os.kill(told_by(paths[1]), signal.SIGKILL)
+
+    threading.Thread(target=kill_the_second, daemon=True).start()
+    trial.run(lambda runner: runner.map(wait_long, paths, lambda _: None))
+    assert "a worker process was killed" in str(trial.error)
+
+
+def test_what_a_worker_cannot_send_is_an_error_of_its_own() -> None:
+    with pytest.raises((AttributeError, PicklingError), match="pickle"), open_runner(2) as runner:
+        runner.map(unsendable, range(3), lambda _: None)
+
+
+def unsendable(number: int) -> object:
+    return lambda: number
