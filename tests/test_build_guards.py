@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from build_kit import fail, recipe, succeed, world
+from instructify.build.drafts import Draft, make_draft
+from instructify.build.roles import role_problems
+from instructify.errors import InstructifyError
+from instructify.recipe.load import LoadedRecipe, load_recipe
+from instructify.templates import open_library
 
 TEMPLATE = """---
 answer_choices: [no, yes]
@@ -250,3 +256,102 @@ def test_tasks_that_share_rows_leave_no_file_empty(tmp_path: Path) -> None:
     sizes = [pq.read_metadata(file).num_rows for file in (tmp_path / "out" / "parquet").glob("*.parquet")]
     assert min(sizes) > 0
     assert sum(sizes) == 320
+
+
+def test_where_every_row_is_dropped_the_templates_and_reasons_are_told_with_the_way_on(
+    tmp_path: Path,
+) -> None:
+    task = _folder(tmp_path, template="{{ text }}\n|||\n{{ '' }}\n")
+    for name in ("b", "c", "d", "e"):
+        (tmp_path / "templates/own" / f"{name}.jinja").write_text("{{ text.wrong.way }}\n|||\nx\n", "utf-8")
+    said = _refused(tmp_path, [task])
+    wanted = "every row was dropped, 20 of own / ask (blank-target 20); 20 of own / b (undefined 20); 20 of"
+    assert wanted in said
+    assert "own / c (undefined 20) and 2 more; expected rows that make examples" in said
+    assert "instructify preview" in said
+
+
+def _drafts(
+    folder: Path, tasks: list[dict[str, object]], **fields: object
+) -> tuple[LoadedRecipe, list[Draft]]:
+    path = recipe(folder, tasks, template_sources=["templates"], **fields)
+    loaded = load_recipe(path)
+    library = open_library(loaded.recipe.template_sources, loaded.base)
+    made = [make_draft(loaded, library, entry, None, folder / "work") for entry in loaded.recipe.tasks]
+    return loaded, made
+
+
+def test_a_cluster_that_no_task_is_in_is_told_on_its_line_with_those_that_there_are(tmp_path: Path) -> None:
+    tasks = [_folder(tmp_path), {**_folder(tmp_path, "other"), "cluster": "far"}]
+    loaded, drafts = _drafts(tmp_path, tasks, held_out=["held", "ncl"])
+    (found,) = [p for p in role_problems(loaded.recipe, drafts, tmp_path, loaded.place) if "ncl" in p.what]
+    lines = loaded.path.read_text("utf-8").splitlines()
+    assert found.where == f"mixture.yaml:{lines.index('- ncl') + 1}"
+    assert found.expected == "one of far, held"
+    loaded, drafts = _drafts(tmp_path, tasks, held_out=["held", "FAR"])
+    (found,) = [p for p in role_problems(loaded.recipe, drafts, tmp_path, loaded.place) if "only" in p.what]
+    assert found.where == f"mixture.yaml:{lines.index('- ncl') + 1}"
+
+
+FEW = {"eval_variants": [{"name": "few", "shots": 2}]}
+
+
+@pytest.mark.parametrize(
+    ("path", "splits", "is_told"),
+    [
+        ("own-train.parquet", {}, True),
+        ("own-train.parquet", {"split": "train[:12]", "eval_split": "train[10:]"}, True),
+        ("own-train.parquet", {"split": "train[:10]", "eval_split": "train[10:]"}, False),
+        ("own-{split}.parquet", {}, False),
+        ("own-{split}.parquet", {"eval_split": "train"}, True),
+    ],
+)
+def test_exemplars_that_are_evaluated_too_are_noted(
+    tmp_path: Path, path: str, splits: dict[str, str], is_told: bool
+) -> None:
+    task = {**_folder(tmp_path), "source": {"kind": "files", "path": path}, **splits}
+    _, (draft, other) = _drafts(
+        tmp_path, [task, {**_folder(tmp_path, "other"), "cluster": "far"}], held_out=["held"], **FEW
+    )
+    assert any("its exemplars are rows that are evaluated too" in note for note in draft.notes) == is_told
+    assert other.notes == ()
+
+
+def test_a_template_in_no_datasets_folder_is_noted_once(tmp_path: Path) -> None:
+    tasks = [_folder(tmp_path), {**_folder(tmp_path, "other"), "cluster": "far"}]
+    (tmp_path / "templates" / "loose.jinja").write_text(TEMPLATE, "utf-8")
+    said = succeed("plan", recipe(tmp_path, tasks, template_sources=["templates"]))
+    wanted = "note: own: templates/loose.jinja is not read, because it lies in no dataset's folder"
+    assert " ".join(said.split()).count(wanted) == 1
+
+
+def test_a_misspelt_split_of_a_path_without_splits_is_noted(tmp_path: Path) -> None:
+    task = {**_folder(tmp_path), "split": "tarin", "source": {"kind": "files", "path": "own-train.parquet"}}
+    said = succeed("plan", recipe(tmp_path, [task], template_sources=["templates"]))
+    assert "so the split 'tarin' is whatever lies there; did you mean 'train'?" in " ".join(said.split())
+
+
+@pytest.mark.parametrize(
+    ("head", "line"),
+    [
+        ("metrics: []\nanswer_choices: chioces.text", 3),
+        ('answer_choices: [a, b]\nrationale: "{{ chioces }}"', 3),
+        ("metrics: []", 5),
+    ],
+)
+def test_an_unknown_column_is_told_on_the_line_that_uses_it(tmp_path: Path, head: str, line: int) -> None:
+    body = "{{ text }} {{ chioces }}" if line == 5 else "{{ text }}"
+    task = _folder(tmp_path, template=f"---\n{head}\n---\n\n{body}\n|||\n{{{{ text }}}}\n")
+    with pytest.raises(InstructifyError) as caught:
+        _drafts(tmp_path, [task])
+    (problem,) = caught.value.problems
+    assert problem.where.endswith(f"ask.jinja:{line}")
+
+
+def test_a_template_whose_name_only_looks_the_same_is_told(tmp_path: Path) -> None:
+    task = {**_folder(tmp_path), "templates": {"include": [unicodedata.normalize("NFC", "감정")]}}
+    (tmp_path / "templates/own" / f"{unicodedata.normalize('NFD', '감정')}.jinja").write_text(
+        TEMPLATE, "utf-8"
+    )
+    with pytest.raises(InstructifyError, match="differs only in how its letters"):
+        _drafts(tmp_path, [task])

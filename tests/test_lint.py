@@ -195,3 +195,16 @@ def test_only_endings_of_verbs_tell_a_speech_level():
             assert level_of(word) == level, word
             seen += 1
     assert seen == 52
+
+
+@pytest.mark.parametrize(
+    ("head", "line"),
+    [
+        ("metrics: [accuracy]\nanswer_choices: txet.split()", 3),
+        ('answer_choices:\n- a\n- "{{ txet }}"', 4),
+        ('answer_choices: [a, b]\nrationale: "{{ txet }}"', 3),
+    ],
+)
+def test_an_unknown_column_of_the_front_matter_is_on_the_line_of_its_key(head, line):
+    findings = lint_one(f"---\n{head}\n---\n{{{{ text }}}}\n|||\n{{{{ best }}}}")
+    assert [finding.line for finding in findings if finding.rule == "unknown-column"] == [line]

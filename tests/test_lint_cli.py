@@ -482,6 +482,11 @@ def test_a_template_in_no_datasets_folder_is_an_error_and_no_dataset(
     assert (report["templates"], report["datasets"]) == (2, 2)
     (one,) = [finding for finding in report["findings"] if finding["rule"] == "unreadable"]
     assert one["expected"].endswith("own/DATASET/loose.jinja")
+    for name in ("inn", "bar/low"):
+        (inns / "own" / name / "one.jinja").rename(inns / "own" / name / "one.j2")
+    report = linted(*arguments, code=1, cwd=inns)
+    assert [name for name, _, _ in unread(report)] == ["loose.jinja", "one.j2", "one.j2"]
+    assert (report["templates"], report["datasets"]) == (0, 0)
 
 
 @pytest.mark.parametrize("arguments", WAYS)

@@ -404,10 +404,22 @@ def test_every_task_needs_a_place_and_every_pattern_a_task():
     known = [("glue/rte", "nli"), ("imdb", "sentiment")]
     groups = [{"name": "one", "tasks": ["glue/*", "gleu/rte"]}, {"name": "two", "clusters": ["sentimnt"]}]
     said = [str(problem) for problem in mixture_problems(Mixture.model_validate({"groups": groups}), known)]
+    clusters = "expected one of nli, sentiment"
     assert said == [
         "mixture: no task is called 'gleu/rte'; did you mean 'glue/rte'?",
-        "mixture: no task is in the cluster 'sentimnt'; did you mean 'sentiment'?",
+        f"mixture: no task is in the cluster 'sentimnt'; {clusters}; did you mean 'sentiment'?",
         "mixture: the task imdb (cluster sentiment) is in no group",
+    ]
+    place = lambda *path: ".".join(map(str, path))  # noqa: E731
+    found = mixture_problems(Mixture.model_validate({"groups": groups}), known, (), place)
+    assert [problem.where for problem in found] == ["groups.0.tasks.1", "groups.1.clusters.0", "groups"]
+    nested = {"groups": [{"name": "all", "tasks": ["*"], "groups": groups}]}
+    found = mixture_problems(Mixture.model_validate(nested), known, (), place)
+    assert found[0].where == "groups.0.groups.0.tasks.1"
+    weights = Mixture(policy="weights", size=1, weights={"glue/*": 1, "imbd": 2})
+    assert [problem.where for problem in mixture_problems(weights, known, (), place)] == [
+        "weights.imbd",
+        "weights",
     ]
     weights = Mixture(policy="weights", size=1, weights={"glue/*": 1})
     assert [p.what for p in mixture_problems(weights, known)] == ["mixture: the task imdb has no weight"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -219,3 +220,10 @@ def test_odd_text_comes_through_every_format_unchanged(odd_build: Path, tmp_path
     chat = load(odd_build, tmp_path, "load_dataset(build)")["train"][1]  # the first format is the default
     assert [row["id"] for row in chat] == list(found)
     assert [row["messages"][1]["content"] for row in chat] == [row["targets"] for row in found.values()]
+
+
+def test_the_guide_and_the_card_say_the_same_of_every_column() -> None:
+    guide = (Path(__file__).parents[1] / "docs" / "builds.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", guide.partition("## Examples")[2], re.M)
+    told = {name: re.sub(r"\[(.+?)\]\(.+?\)", r"\1", meaning).replace("`", "") for name, meaning in rows}
+    assert {name: told[name] for name in EXAMPLE_COLUMNS} == dict(EXAMPLE_COLUMNS)

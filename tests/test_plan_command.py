@@ -353,3 +353,14 @@ def test_the_recipes_for_public_data_build_what_they_plan(tmp_path: Path, name: 
         kept[task] += ledger["kept"]
     assert {task["task"]: task["examples"] for task in planned["tasks"]} == kept
     assert len(kept) == len(planned["tasks"]) >= 6
+
+
+def test_a_name_of_the_recipe_that_leads_nowhere_is_told_on_its_line(tmp_path: Path) -> None:
+    groups = [{"name": "all", "tasks": ["world/factz"]}]
+    fields = {"held_out": ["ncl"], "mixture": {"groups": groups}}
+    path = recipe(tmp_path, [world("facts", 10), world("entail3", 10)], **fields)
+    said = fail("plan", path)
+    assert said[0].startswith("mixture.yaml:7: held_out: no task is in the cluster 'ncl'; expected one of ")
+    assert said[1].startswith("mixture.yaml:12: mixture: no task is called 'world/factz'")
+    (said,) = fail("plan", recipe(tmp_path, [world("facts", 10)], template_sources=["builtin", "tt"]))
+    assert said.startswith("mixture.yaml:6: no template folder 'tt'")

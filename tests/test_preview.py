@@ -344,3 +344,33 @@ def test_outside_a_repository_nothing_is_saved(notes: Path, monkeypatch: pytest.
     assert saved_versions(asked, None) == {}
     monkeypatch.setenv("PATH", "")
     assert saved_versions(asked, None) == {}
+
+
+# what is no target
+
+
+def test_a_collection_is_told_to_be_one(notes: Path) -> None:
+    template(notes / "own/some/part", "plain", "{{ text }} Calm?\n|||\n{{ why }}")
+    for target in ("own", "./own/"):
+        (said,) = fail("preview", target, "--data", "rows.jsonl", cwd=notes)
+        assert said == f"{target}: this is a collection of 2 datasets; expected one of them, as own/notes"
+    (said,) = fail("preview", notes / "own/some", "--data", "rows.jsonl", cwd=notes)
+    assert said.endswith(f"a collection of one dataset; expected one of them, as {notes}/own/some/part")
+    template(notes / "own/some", "plain", "{{ text }} Calm?\n|||\n{{ why }}")
+    succeed("preview", "own/some", "--data", "rows.jsonl", cwd=notes)
+
+
+@pytest.mark.parametrize(
+    ("target", "guess"),
+    [
+        ("own/note", "own/notes"),
+        ("own/notes/ters.jinja", "own/notes/terse.jinja"),
+        ("world/factz", "world/facts"),
+    ],
+)
+def test_a_path_of_which_nothing_is_there_is_told_to_be_missing(notes: Path, target: str, guess: str) -> None:
+    (said,) = fail("preview", target, "--data", "rows.jsonl", cwd=notes)
+    assert said.startswith(
+        f"there is no file or folder '{target}', and no dataset with templates is called so"
+    )
+    assert said.endswith(f"did you mean '{guess}'?")

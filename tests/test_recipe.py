@@ -347,3 +347,11 @@ def test_loading_recipes_imports_no_heavy_library():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_loaded_recipe_knows_the_place_of_every_value(tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text(MINIMAL + "held_out:\n  - nli\n  - qa\n", encoding="utf-8")
+    loaded = load_recipe(path)
+    assert [loaded.place("held_out", 1), loaded.place("tasks", 0, "dataset")] == ["r.yaml:7", "r.yaml:4"]
+    assert loaded.place("mixture", "groups") == "r.yaml:1"

@@ -117,9 +117,12 @@ def test_files_may_order_their_columns_differently(tmp_path: Path) -> None:
         ("a\n", "train: the split has no row"),
         (
             b"a,b\nx,y\nx,caf\xe9\n",
-            "a.csv:3: byte 0xe9 is not utf-8; expected valid utf-8, or the file's own encoding",
+            "a.csv:3: byte 0xe9 is not utf-8; expected the file saved as UTF-8, or its own encoding",
         ),
-        (b"\xff\xfea\x00\n\x00", "a.csv:1: byte 0xff is not utf-8; expected encoding: utf-16"),
+        (
+            b"\xff\xfea\x00\n\x00",
+            "a.csv:1: byte 0xff is not utf-8; expected the file saved as UTF-8, or encoding: utf-16 in",
+        ),
         ("a,b\n1,2\n3,x\0y\n", "a.csv:3: the text holds a NUL"),
         ("a\n" + "x" * (2**20 + 1), "a.csv:2: a cell is longer than 1 Mi"),
         ('a\n"' + "x" * (2**20 + 1) + '"', "a.csv:2: a cell is longer than 1 Mi"),
@@ -168,25 +171,30 @@ def test_an_escaped_form_of_text_is_no_encoding_of_files(tmp_path: Path, encodin
     assert "is not one that files are saved in" in complaint(tmp_path, "a.csv", encoding=encoding)
 
 
+SAVED = "expected the file saved as UTF-8, or"
 KOREAN = "문장,분류\n오늘은 날씨가 참 좋습니다.,긍정\n이 영화는 재미가 없었다.,부정\n"
 
 
 @pytest.mark.parametrize(
     ("content", "declared", "expected"),
     [
-        (KOREAN.encode("cp949"), "utf-8", "a.csv:1: byte 0xb9 is not utf-8; expected encoding: cp949"),
-        ((KOREAN + "똠방각하 펲시콜라,긍정\n").encode("cp949"), "utf-8", "expected encoding: cp949"),
+        (
+            KOREAN.encode("cp949"),
+            "utf-8",
+            f"a.csv:1: byte 0xb9 is not utf-8; {SAVED} encoding: cp949 in the recipe's source",
+        ),
+        ((KOREAN + "똠방각하 펲시콜라,긍정\n").encode("cp949"), "utf-8", f"{SAVED} encoding: cp949 in"),
         (("a,b\n" * 400_000 + KOREAN).encode("cp949"), "utf-8", "a.csv:400001: byte 0xb9 is not utf-8; ex"),
-        (KOREAN.encode("utf-16"), "utf-8", "byte 0xff is not utf-8; expected encoding: utf-16"),
-        (KOREAN.encode("utf-16"), "cp949", "byte 0xff is not cp949; expected encoding: utf-16"),
-        (KOREAN.encode("utf-32"), "utf-8", "byte 0xff is not utf-8; expected encoding: utf-32"),
-        (KOREAN.encode(), "cp949", "is not cp949; expected encoding: utf-8"),
+        (KOREAN.encode("utf-16"), "utf-8", f"byte 0xff is not utf-8; {SAVED} encoding: utf-16 in"),
+        (KOREAN.encode("utf-16"), "cp949", f"byte 0xff is not cp949; {SAVED} encoding: utf-16 in"),
+        (KOREAN.encode("utf-32"), "utf-8", f"byte 0xff is not utf-8; {SAVED} encoding: utf-32 in"),
+        (KOREAN.encode(), "cp949", "is not cp949; expected encoding: utf-8 in the recipe's source"),
         (
             KOREAN.encode(),
             "utf-16",
             "the text is not utf-16: UTF-16 stream does not start with BOM; expected ",
         ),
-        (KOREAN.encode("utf-16-le"), "utf-16", "expected encoding: utf-16-le or utf-16-be"),
+        (KOREAN.encode("utf-16-le"), "utf-16", f"{SAVED} encoding: utf-16-le or utf-16-be in"),
     ],
 )
 def test_an_encoding_that_is_sure_is_suggested(
@@ -212,7 +220,7 @@ def test_an_encoding_that_is_sure_is_suggested(
 def test_other_bytes_are_never_taken_for_korean(tmp_path: Path, text: str, encoding: str) -> None:
     put(tmp_path / "a.csv", text.encode(encoding))
     assert complaint(tmp_path, "a.csv").endswith(
-        "expected valid utf-8, or the file's own encoding declared (encoding: cp949, latin-1 or another)"
+        f"{SAVED} its own encoding (encoding: cp949, latin-1 or another) in the recipe's source"
     )
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -194,3 +195,52 @@ def test_a_slice_keeps_the_fingerprint_and_the_row_numbers_of_the_whole_split(tm
     assert (part.start, part.stop, part.rows) == (10, 20, 10)
     assert part.fingerprint == whole.fingerprint
     assert "no row of 100 is left" in complaint(tmp_path, "a.csv", "train[100:]")
+
+
+COMPOSED, APART = unicodedata.normalize("NFC", "영화"), unicodedata.normalize("NFD", "영화")
+
+
+@pytest.mark.parametrize(("there", "named"), [(COMPOSED, APART), (APART, COMPOSED)])
+@pytest.mark.parametrize(
+    ("file", "path"),
+    [
+        ("{}.jsonl", "{}.jsonl"),
+        ("{}/train.jsonl", "{}/train.jsonl"),
+        ("{}/train.jsonl", "{}/{{split}}.jsonl"),
+        ("{}/train.jsonl", "{}"),
+        ("{}/train-0.jsonl", "{}/*.jsonl"),
+        ("{}-0.jsonl", "{}-*.jsonl"),
+    ],
+)
+def test_a_file_whose_name_only_looks_the_same_is_told(
+    tmp_path: Path, there: str, named: str, file: str, path: str
+) -> None:
+    names(tmp_path, file.format(there))
+    assert len(rows(tmp_path, path.format(there))) == 1
+    said = complaint(tmp_path, path.format(named))
+    assert "differs only in how its letters, such as Hangul, are composed" in said
+    assert "expected both in one form" in said
+
+
+def test_a_pattern_that_fits_folders_alone_is_no_matter_of_letters(tmp_path: Path) -> None:
+    (tmp_path / "train-0.jsonl").mkdir()
+    assert "no file matches this pattern; expected at least one" in complaint(tmp_path, "train-*.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("path", "split", "guess"),
+    [
+        ("rows.jsonl", "tarin", "train"),
+        ("*.jsonl", "validaton[:1]", "validation"),
+        ("rows.jsonl", "train[:1]", ""),
+        ("rows.jsonl", "training", ""),
+        ("rows.jsonl", "first", ""),
+    ],
+)
+def test_a_misspelt_split_of_a_path_that_knows_no_splits_is_noted(
+    tmp_path: Path, path: str, split: str, guess: str
+) -> None:
+    names(tmp_path, "rows.jsonl")
+    notes = opened(tmp_path, path, split).notes
+    assert len(notes) == bool(guess)
+    assert all(note.endswith(f"did you mean {guess!r}?") for note in notes)

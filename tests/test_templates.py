@@ -171,7 +171,10 @@ def test_bytes_that_are_not_utf_8_are_refused(tmp_path):
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "a.jinja").write_bytes(b"caf\xe9 ||| b")
     said = complaints(open_library([str(tmp_path)], tmp_path).templates, "d")
-    assert "a.jinja: not UTF-8 at byte 3" in said[0]
+    assert said[0].endswith("a.jinja:1: not UTF-8 at byte 3; expected a file saved as UTF-8")
+    (tmp_path / "d" / "a.jinja").write_bytes("---\nauthor: me\n---\n영화 평이다. ||| b".encode("cp949"))
+    said = complaints(open_library([str(tmp_path)], tmp_path).templates, "d")
+    assert "a.jinja:4: not UTF-8" in said[0]
 
 
 # promptsource's format
@@ -297,6 +300,7 @@ def test_an_unknown_dataset_is_told_the_nearest_one(two):
 def test_an_unknown_collection_is_told_the_nearest_one(two):
     said = complaints(open_library, ["bultin", "one", "three"], two)
     assert len(said) == 2
+    assert said[0].startswith("no template folder 'bultin'")
     assert "did you mean 'builtin'?" in said[0]
     assert "'three'" in said[1]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from instructify.errors import InstructifyError
 from instructify.keys import Key
 from instructify.render.reference import reference
 from instructify.templates import Template, matches, open_library
-from instructify.templates.library import builtin_root, dataset_of
+from instructify.templates.library import builtin_root, dataset_of, meant
 from instructify.templates.ours import parse_template, read_task_file
+from instructify.templates.places import line_in_head
 from instructify.templates.promptsource import parts
 from instructify.templates.stats import template_stats
 from instructify.templates.wording import bigrams, static_prompt
@@ -309,3 +311,84 @@ def test_an_ending_that_begins_with_a_comma_is_shown_without_it() -> None:
             assert not any(re.search(r"(^|[\s:/)>-]), ", text) for text in texts), (found.name, texts)
             seen += 1
     assert seen == 4 * 12
+
+
+# what is not read
+
+
+def test_a_template_outside_of_every_dataset_is_none_of_a_dataset(tmp_path: Path) -> None:
+    template(tmp_path / "own/d", "one", "{{ x }} ||| y")
+    path = template(tmp_path / "own", "loose", "{{ x }} ||| y")
+    library = open_library(["own"], tmp_path)
+    assert library.datasets() == ["d"]
+    assert library.collections[0].loose() == [path]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("one.j2", "one.jinja"),
+        ("one.JINJA", "one.jinja"),
+        ("one.jinja2", "one.jinja"),
+        ("one.jinja.txt", "one.jinja"),
+        ("task.yml", "task.yaml"),
+        ("Task.yaml", "task.yaml"),
+        ("templates.yml", "templates.yaml"),
+        ("one.jinja", ""),
+        ("task.yaml", ""),
+        ("templates.yaml", ""),
+        (".one.j2", ""),
+        ("README.md", ""),
+    ],
+)
+def test_a_file_that_is_not_read_for_its_name_has_another(name: str, expected: str) -> None:
+    assert meant(name) == expected
+
+
+def test_a_dataset_without_templates_is_told_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "own/d").mkdir(parents=True)
+    (tmp_path / "own/d/one.j2").write_text("{{ x }} ||| y")
+    template(tmp_path / "own/glue/rte", "one", "{{ x }} ||| y")
+    template(tmp_path / "own/glue/cola", "one", "{{ x }} ||| y")
+    library = open_library(["own"], tmp_path)
+    expected = f"expected *.jinja files or a templates.yaml in {tmp_path}/own/d (one.j2 is not read)"
+    assert complaints(library.templates, "d") == [f"no templates for the dataset 'd' in own; {expected}"]
+    (said,) = complaints(library.templates, "glue")
+    assert said.endswith("in own, only for 2 below it; expected one of these, as glue/cola")
+    (said,) = complaints(library.templates, "glue/cols")
+    assert "expected a folder glue/cols with *.jinja files or a templates.yaml; did you mean 'glue/c" in said
+
+
+def test_a_missing_collection_has_its_place(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    with pytest.raises(InstructifyError) as caught:
+        open_library(["one", "two"], tmp_path, where=lambda number: f"r.yaml:{number + 3}")
+    assert [problem.where for problem in caught.value.problems] == ["r.yaml:4"]
+    assert complaints(open_library, ["onne"], tmp_path)[0].endswith("did you mean 'one'?")
+
+
+COMPOSED, APART = unicodedata.normalize("NFC", "영화"), unicodedata.normalize("NFD", "영화")
+
+
+@pytest.mark.parametrize(("there", "named"), [(COMPOSED, APART), (APART, COMPOSED)])
+def test_a_folder_whose_name_only_looks_the_same_is_told(tmp_path: Path, there: str, named: str) -> None:
+    template(tmp_path / there / there, "one", "{{ x }} ||| y")
+    wanted = "differs only in how its letters, such as Hangul, are composed"
+    assert wanted in complaints(open_library, [named], tmp_path)[0]
+    assert wanted in complaints(open_library([there], tmp_path).templates, named)[0]
+    (tmp_path / there / there / "task.yaml").write_text(f"dataset: {named}\n", "utf-8")
+    assert wanted in complaints(open_library([there], tmp_path).task_info, there)[0]
+
+
+@pytest.mark.parametrize(
+    ("head", "line"),
+    [
+        ("metrics: []\nanswer_choices: wyh.text", 3),
+        ('answer_choices: [a, b]\nrationale: "{{ wyh }}"', 3),
+        ('rationale: "why"\nanswer_choices:\n- wyh\n- "{{ wyh }}"', 5),
+        ("reference: wyh", 0),
+    ],
+)
+def test_the_line_of_the_front_matter_that_uses_a_name(head: str, line: int) -> None:
+    text = f"---\n{head}\n---\n{{{{ wyh }}}}\n|||\nb"
+    assert line_in_head(parse_template(text, "t.jinja", "t", "d", "c"), text, "wyh") == line

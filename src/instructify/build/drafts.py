@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from instructify.compose.schedule import variants_of
 from instructify.errors import InstructifyError, Problem, nearest
 from instructify.metrics import DECLARED, METRICS, metric_key
 from instructify.origins import Identity
+from instructify.recipe.alike import ALIKE, ONE_FORM, alike
 from instructify.recipe.load import LoadedRecipe
 from instructify.recipe.models import FilesSource, HubSource, Source, TaskEntry, WorldSource, resolve
 from instructify.recipe.variants import Variant
@@ -18,7 +20,8 @@ from instructify.render.reference import reference
 from instructify.render.sandbox import GLOBALS
 from instructify.sources import open_source
 from instructify.sources.found import no_such
-from instructify.templates import Template, TemplateLibrary, matches
+from instructify.templates import Template, TemplateLibrary, matches, ours
+from instructify.templates.places import line_in_head
 from instructify.types import OpenSource, Role
 
 DATA_ROOT_VARIABLE = "INSTRUCTIFY_DATA_ROOT"
@@ -78,6 +81,10 @@ def make_draft(
     exemplars = None
     if any(variant.shot_range[1] for own in variants for variant in own):
         exemplars = source if role == "train" else open_source(spec, entry.split, loaded.base, work)
+    if role == "held_out" and exemplars is not None and _overlap(source, exemplars):
+        notes += (f"its exemplars are rows that are evaluated too: {entry.split} and {split} overlap",)
+    if entry is loaded.recipe.tasks[0]:
+        notes += _loose_notes(library)
     return Draft(
         entry,
         folder,
@@ -93,6 +100,21 @@ def make_draft(
         exemplars,
         Identity(_dataset_name(entry), info.aliases, info.origin),
         notes,
+    )
+
+
+def _overlap(source: OpenSource, other: OpenSource) -> bool:
+    """Tell whether two opened sources have rows in common, by their contents and the rows of them."""
+    is_same = source.fingerprint == other.fingerprint
+    return is_same and source.start < other.stop and other.start < source.stop
+
+
+def _loose_notes(library: TemplateLibrary) -> tuple[str, ...]:
+    """Return a note on each template that no task can name; the first task of a recipe has them."""
+    return tuple(
+        f"{collection.name}/{path.name} is not read, because it lies in no dataset's folder"
+        for collection in library.collections
+        for path in collection.loose()
     )
 
 
@@ -149,7 +171,7 @@ def select_templates(library: TemplateLibrary, entry: TaskEntry, folder: str) ->
     every = library.templates(folder, wanted.include, wanted.exclude)
     names = [template.name for template in every]
     problems = [
-        Problem(f"no template is called {pattern!r}", nearest=nearest(pattern, names))
+        _no_template(pattern, names)
         for pattern in (*wanted.include, *wanted.exclude)
         if not any(matches(name, pattern) for name in names)
     ]
@@ -165,6 +187,13 @@ def select_templates(library: TemplateLibrary, entry: TaskEntry, folder: str) ->
     if not chosen:
         raise InstructifyError(Problem("every template is excluded"))
     return chosen
+
+
+def _no_template(pattern: str, names: Sequence[str]) -> Problem:
+    what = f"no template is called {pattern!r}"
+    if other := alike(pattern, names):
+        return Problem(f"{what}: the name {other!r} {ALIKE}", expected=ONE_FORM)
+    return Problem(what, nearest=nearest(pattern, names))
 
 
 def _check_metrics(templates: Sequence[Template]) -> None:
@@ -217,5 +246,15 @@ def _unknown_column(name: str, templates: list[Template], columns: tuple[str, ..
     more = f" and {len(templates) - 3} more" if len(templates) > 3 else ""
     verb = "uses" if len(templates) == 1 else "use"
     what = f"template {shown}{more} {verb} {name!r}, which is no column of the source"
-    where = reference(templates[0]).where_of(name)
-    return Problem(what, where, f"one of {', '.join(columns)}", nearest(name, columns))
+    return Problem(
+        what, _where_of(name, templates[0]), f"one of {', '.join(columns)}", nearest(name, columns)
+    )
+
+
+def _where_of(name: str, template: Template) -> str:
+    """Return the file and line on which a template first uses a name, in its front matter or its body."""
+    line = 0
+    if template.dialect == "strict" and template.origin:
+        with contextlib.suppress(InstructifyError):  # it was read before, and may be gone by now
+            line = line_in_head(template, ours.read_text(Path(template.origin)), name)
+    return f"{template.origin}:{line}" if line else reference(template).where_of(name)

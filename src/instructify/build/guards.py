@@ -14,6 +14,9 @@ from instructify.sources.found import find_files
 from instructify.sources.splits import split_name
 from instructify.types import Ledger
 
+MAX_TOLD = 3
+"""Templates that are told by name where none kept a row."""
+
 
 def check_outside(out: Path, loaded: LoadedRecipe) -> None:
     """Refuse sources that read what the build itself publishes: the next build would read the last one."""
@@ -50,9 +53,8 @@ def check_ledgers(ledgers: Sequence[Ledger], limit: float) -> None:
 
 
 def _dropped_too_many(ledger: Ledger, limit: float) -> Problem:
-    reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(ledger.dropped.items()))
     return Problem(
-        f"{ledger.dropped.total():,} of {ledger.seen:,} rows dropped ({reasons})",
+        f"{ledger.dropped.total():,} of {ledger.seen:,} rows dropped ({_reasons(ledger)})",
         f"{ledger.task} / {ledger.template}",
         f"at most {limit:.1%} (checks.max_dropped)",
     )
@@ -65,8 +67,22 @@ def _check_emptiness(ledgers: Sequence[Ledger]) -> None:
         what = f"nothing is left to evaluate of {', '.join(empty)}: every row was dropped"
         found = sorted({reason for ledger in ledgers if ledger.task in empty for reason in ledger.dropped})
         raise InstructifyError(Problem(f"{what} ({', '.join(found)})", expected="another eval_split"))
-    if not any(ledger.kept for ledger in ledgers if ledger.role == "train"):
-        reasons = sorted({reason for ledger in ledgers for reason in ledger.dropped})
+    train = [ledger for ledger in ledgers if ledger.role == "train"]
+    if not any(ledger.kept for ledger in train):
+        listed = [_told(ledger) for ledger in train if ledger.seen]
+        more = f" and {len(listed) - MAX_TOLD:,} more" if len(listed) > MAX_TOLD else ""
+        what = "nothing is left to publish for training: every row was dropped"
         raise InstructifyError(
-            f"nothing is left to publish for training: every row was dropped ({', '.join(reasons)})"
+            Problem(
+                f"{what}, {'; '.join(listed[:MAX_TOLD])}{more}",
+                expected="rows that make examples: instructify preview RECIPE shows why each row is dropped",
+            )
         )
+
+
+def _told(ledger: Ledger) -> str:
+    return f"{ledger.dropped.total():,} of {ledger.task} / {ledger.template} ({_reasons(ledger)})"
+
+
+def _reasons(ledger: Ledger) -> str:
+    return ", ".join(f"{reason} {count:,}" for reason, count in sorted(ledger.dropped.items()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from instructify.build.drafts import Draft, find_data_root, make_draft
@@ -104,7 +105,12 @@ def make_plan(
     Sources that are not Parquet are converted into `work`, once.
     """
     recipe = loaded.recipe
-    library = open_library(recipe.template_sources, loaded.base, recipe.promptsource_truncate)
+    library = open_library(
+        recipe.template_sources,
+        loaded.base,
+        recipe.promptsource_truncate,
+        partial(loaded.place, "template_sources"),
+    )
     root = find_data_root(loaded, data_root)
     problems: list[Problem] = []
     drafts: list[Draft] = []
@@ -119,8 +125,8 @@ def make_plan(
             [(draft.entry.task, draft.cluster) for draft in drafts if draft.role == role]
             for role in ("train", "held_out")
         )
-        found = role_problems(recipe, drafts, loaded.base)
-        found += mixture_problems(recipe.mixture, train, held_out)
+        found = role_problems(recipe, drafts, loaded.base, loaded.place)
+        found += mixture_problems(recipe.mixture, train, held_out, partial(loaded.place, "mixture"))
         problems = [_placed(problem, loaded.path.name, "") for problem in found]
     if problems:
         raise InstructifyError(*problems)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,24 +18,39 @@ from instructify.sources.stamps import stamp_of
 from instructify.types import Stamp
 
 
-def role_problems(recipe: Recipe, drafts: Sequence[Draft], base: Path) -> list[Problem]:
-    """Return what is wrong with the clusters that a recipe holds out; paths of sources start from `base`."""
+def role_problems(
+    recipe: Recipe,
+    drafts: Sequence[Draft],
+    base: Path,
+    place: Callable[..., str] = lambda *path: "",
+) -> list[Problem]:
+    """Return what is wrong with the clusters that a recipe holds out; paths of sources start from `base`.
+
+    `place` gives the place of a value of the recipe, by its keys and indices.
+    """
     clusters = sorted({draft.cluster for draft in drafts})
     problems = [
-        Problem(f"held_out: no task is in the cluster {name!r}", nearest=nearest(name, clusters))
-        for name in recipe.held_out
+        Problem(
+            f"held_out: no task is in the cluster {name!r}",
+            place("held_out", number),
+            f"one of {', '.join(clusters)}",
+            nearest(name, clusters),
+        )
+        for number, name in enumerate(recipe.held_out)
         if name not in clusters
     ]
-    folded = {name.casefold(): name for name in recipe.held_out}
-    problems += [
-        Problem(f"the cluster {name!r} is held out only under the name {folded[name.casefold()]!r}; use one")
-        for name in clusters
-        if name.casefold() in folded and name not in recipe.held_out
-    ]
+    folded = {name.casefold(): number for number, name in enumerate(recipe.held_out)}
+    for name in clusters:
+        number = folded.get(name.casefold())
+        if number is not None and name not in recipe.held_out:
+            other = recipe.held_out[number]
+            what = f"the cluster {name!r} is held out only under the name {other!r}; use one"
+            problems.append(Problem(what, place("held_out", number)))
     problems += _shared(drafts, base)
     problems += _related(recipe, drafts)[1]
     if all(draft.role == "held_out" for draft in drafts):
-        problems.append(Problem("every task is held out, so nothing is left to train on"))
+        what = "every task is held out, so nothing is left to train on"
+        problems.append(Problem(what, place("held_out")))
     return problems
 
 

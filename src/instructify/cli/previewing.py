@@ -92,6 +92,8 @@ def preview(
     wanted = Wanted(
         target, template, task, variant, data, split, seed, data_root, tokenizer, max_input, max_target
     )
+    if not wanted.is_recipe:
+        _check_target(target)
     with tempfile.TemporaryDirectory() as work:
         found = find(wanted, Path(work))
         bench = open_bench(found, rows, row or [], Path(work), against)
@@ -107,6 +109,43 @@ def preview(
         raise typer.Exit(1)
 
 
+def _check_target(target: str) -> None:
+    """Raise InstructifyError for a whole collection, and for a path or dataset of which nothing is there."""
+    import os
+    import re
+
+    from instructify.errors import InstructifyError, Problem, nearest
+    from instructify.preview.target import TARGETS
+    from instructify.recipe.load import NAME_PATTERN
+    from instructify.templates.library import Collection
+
+    if os.path.isdir(target):  # noqa: PTH112  any text may be asked for
+        whole = Collection(target, Path(target))
+        datasets = [] if whole.loose() else whole.datasets()
+        if datasets:
+            many = f"{len(datasets):,} datasets" if len(datasets) > 1 else "one dataset"
+            expected = f"one of them, as {(Path(target) / datasets[0]).as_posix()}"
+            raise InstructifyError(Problem(f"this is a collection of {many}", target, expected))
+    is_path = "/" in target or target.endswith(".jinja")
+    if is_path and re.fullmatch(NAME_PATTERN, target) and not os.path.lexists(target):
+        known = _datasets()
+        if target not in known:
+            parent = Path(target).parent
+            beside = [path.as_posix() for path in parent.iterdir()] if parent.is_dir() else []
+            what = f"there is no file or folder {target!r}, and no dataset with templates is called so"
+            raise InstructifyError(
+                Problem(what, expected=TARGETS, nearest=nearest(target, [*beside, *known]))
+            )
+
+
+def _datasets() -> list[str]:
+    """Return the datasets that can be previewed by their names."""
+    from instructify.templates import open_library, promptsource
+
+    collections = ["builtin", "promptsource"] if promptsource.installed_root() else ["builtin"]
+    return open_library(collections, Path.cwd()).datasets()
+
+
 def _present(bench: Bench, made: list[Sheet], new: list[Sheet], html: Path | None) -> None:
     """Write the page, or show the new sheets in the terminal; then say how many rows make an example."""
     from instructify.cli.cards import show_sheets
@@ -118,7 +157,7 @@ def _present(bench: Bench, made: list[Sheet], new: list[Sheet], html: Path | Non
         show.line(f"{html}: {summary(made)}")
         return
     show_sheets(new, bench.found.budget)
-    show.line(summary(new))
+    show.say(summary(new))
 
 
 def _watch(bench: Bench, made: list[Sheet], html: Path | None) -> None:

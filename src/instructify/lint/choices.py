@@ -14,7 +14,8 @@ from instructify.templates.model import Template
 _SPEAKS_OF_OPTIONS = re.compile(
     r"\b(options|choices|alternatives)\b\s*(are\b|:)"
     r"|\b(choose|pick|select)\b[^.?!\n]{0,30}\b(from|between|among|of the following)\b"
-    r"|\b(which|one) of (these|the following|the options|the choices)\b|보기(?=[ :에중])|다음 중",
+    r"|\b(which|one) of (these|the following|the options|the choices)\b"
+    r"|보기(?=[ :에중])|다음 중|선택지(?![가는도를]? ?없)",
     re.IGNORECASE,
 )
 

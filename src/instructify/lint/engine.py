@@ -128,6 +128,7 @@ def _subject(draft: Draft, data: Data, tokens: Tokens | None, budget: int) -> Su
         tokens=tokens,
         budget=budget,
         ignores=read_ignores(draft.text, RULES),
+        text=draft.text,
         keys=key_lines(draft.text),
     )
     if draft.unread:

@@ -76,7 +76,7 @@ class Subject:
 
     `unread` says why its file is no template, `broken` why it cannot be compiled. `columns` is None where the
     dataset is not at hand; `labels` are the names of ClassLabel columns. `siblings` are the templates of the
-    same dataset that come before it. `keys` are the lines of the file on which the
+    same dataset that come before it. `text` is that of the file, and `keys` are the lines of it on which the
     front matter's keys stand. `ran` tells for every rule that was run whether it found anything.
     """
 
@@ -93,6 +93,7 @@ class Subject:
     tokens: Tokens | None = None
     budget: int = BUDGET
     ignores: tuple[Ignore, ...] = ()
+    text: str = ""
     keys: Mapping[str, int] = field(default_factory=dict)
     ran: Mapping[str, bool] = field(default_factory=dict)
 

@@ -13,6 +13,7 @@ from instructify.errors import Problem, nearest
 from instructify.lint.model import Found, Subject
 from instructify.lint.pieces import SEPARATOR, Piece, Side
 from instructify.templates.model import Template
+from instructify.templates.places import line_in_head
 
 NEEDS_ONE = "exactly one ||| between prompt and target"
 _FIELD = re.compile(r"(?<!\{)\{ ?([A-Za-z_]\w*) ?\}(?!\})")
@@ -258,6 +259,8 @@ def unused_ignore(subject: Subject) -> Iterator[Found]:
 
 
 def _line_of(subject: Subject, name: str) -> int:
+    if line := line_in_head(subject.template, subject.text, name):
+        return line - subject.template.line + 1
     found = (piece.line for piece, node in subject.body.expressions() if _is_name(node, name))
     return next(found, 0)
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from instructify.errors import InstructifyError, Problem, nearest
 from instructify.lint.engine import Draft
 from instructify.recipe.models import FilesSource, Source, WorldSource
 from instructify.templates import open_library, ours, promptsource
-from instructify.templates.library import TASK_FILE, dataset_of
+from instructify.templates.library import TASK_FILE, dataset_of, is_template, meant
 from instructify.templates.model import Template
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The templates of one dataset and where its rows are; `source` is None where that is not known."""
+    """The templates of one dataset and where its rows are; `source` is None where that is not known.
+
+    `beside` are files that are no templates, and say why: a task.yaml that does not hold, or a file that is
+    not read for its name or its place.
+    """
 
     dataset: str
     drafts: tuple[Draft, ...]
@@ -25,6 +31,7 @@ class Batch:
     split: str = "train"
     base: Path = Path()
     label_names: Mapping[str, tuple[str, ...]] | None = None
+    beside: tuple[Draft, ...] = ()
 
 
 def from_paths(
@@ -38,33 +45,47 @@ def from_paths(
         if not files:
             expected = "a .jinja file, a templates.yaml, a folder with some, or a recipe"
             what = "there is no template here" if path.exists() else "there is no such file or folder"
+            misnamed = [file.name for file in _misnamed(path)]
+            what += f" ({', '.join(misnamed)} is not read)" if misnamed else ""
             raise InstructifyError(Problem(what, str(path), expected))
         for file in files:
             listed = folders.setdefault(file.parent, [])
             listed += [file] if file not in listed else []
             roots.setdefault(file.parent, path if path.is_dir() else file.parent)
-    return [
+    loose = [path for path in dict.fromkeys(paths) if path in folders and _is_collection(path)]
+    found = [
         _rooted(_batch(folder, files, _dataset_of(folder, roots[folder], data_root)), data, data_root, split)
         for folder, files in sorted(folders.items())
+        if folder not in loose
     ]
+    without = [folder for path in paths for folder in _folders(path) if folder not in folders]
+    beside = [_loose(file) for folder in loose for file in folders[folder]]
+    beside += [_stray(file) for folder in loose for file in _misnamed(folder)]
+    beside += [_stray(file) for folder in dict.fromkeys(without) for file in _misnamed(folder, TASK_FILE)]
+    return [*found, *_beside(beside)]
 
 
 def from_collection(
     name: str, datasets: Sequence[str], data: str | None, data_root: Path | None, split: str | None
 ) -> list[Batch]:
     """Return the templates of a collection, of some of its datasets or all."""
-    root = open_library([name], Path.cwd()).collections[0]
-    known = root.datasets()
+    collection = open_library([name], Path.cwd()).collections[0]
+    root, known = collection.root, collection.datasets()
     wrong = [dataset for dataset in datasets if dataset not in known]
     if wrong:
         what = f"{name} has no templates for {wrong[0]!r}"
         raise InstructifyError(Problem(what, nearest=nearest(wrong[0], known)))
     found = []
     for dataset in datasets or known:
-        folder = root.root / dataset
-        batch = _batch(folder, list(_template_files(folder, deep=False)), dataset)
+        folder = root / dataset
+        batch = _batch(folder, list(_template_files(folder, deep=False)), dataset, dataset)
         found.append(_rooted(batch, data, data_root, split))
-    return found
+    if datasets:
+        return found
+    without = [folder for folder in _folders(root) if folder.relative_to(root).as_posix() not in known]
+    beside = [_loose(file) for file in collection.loose()]
+    beside += [_stray(file) for folder in without for file in _misnamed(folder)]
+    return [*found, *_beside(beside)]
 
 
 def from_recipe(path: Path, data_root: Path | None) -> list[Batch]:
@@ -73,7 +94,12 @@ def from_recipe(path: Path, data_root: Path | None) -> list[Batch]:
     from instructify.recipe.load import load_recipe
 
     loaded = load_recipe(path)
-    library = open_library(loaded.recipe.template_sources, loaded.base, loaded.recipe.promptsource_truncate)
+    library = open_library(
+        loaded.recipe.template_sources,
+        loaded.base,
+        loaded.recipe.promptsource_truncate,
+        partial(loaded.place, "template_sources"),
+    )
     if data_root is None and loaded.recipe.data_root:
         data_root = (loaded.base / loaded.recipe.data_root).resolve()
     batches = []
@@ -95,7 +121,7 @@ def check_data_root(root: Path, batches: Sequence[Batch]) -> None:
 
     if not root.is_dir():
         raise InstructifyError(no_such(root.resolve(), "the data root is no folder"))
-    needing = [batch for batch in batches if not isinstance(batch.source, WorldSource)]
+    needing = [batch for batch in batches if batch.drafts and not isinstance(batch.source, WorldSource)]
     if needing and all(batch.source is None for batch in needing):
         problem = no_such(root.resolve() / needing[0].dataset, "the data root has no such dataset")
         expected = "a folder of this name, --data, or --rows 0 for the rules on text alone"
@@ -120,25 +146,79 @@ def _template_files(path: Path, deep: bool = True) -> Iterator[Path]:
         if path.suffix == ".jinja" or path.name == promptsource.FILE_NAME:
             yield path
         return
-    for folder, names, files in os.walk(path):
-        names[:] = sorted(name for name in names if not name.startswith(".")) if deep else []
-        for name in sorted(files):
-            is_ours = name.endswith(".jinja") and not name.startswith(".")
-            if is_ours or name == promptsource.FILE_NAME:
-                yield Path(folder) / name
+    for folder in _folders(path) if deep else [path]:
+        names = _files(folder)
+        yield from (folder / name for name in names if is_template(name) or name == promptsource.FILE_NAME)
 
 
-def _batch(folder: Path, files: Sequence[Path], dataset: str) -> Batch:
-    """Return the templates of one folder; what cannot be read becomes a draft that says why."""
+def _folders(path: Path) -> Iterator[Path]:
+    """Yield a folder and those below it, hidden ones left out."""
+    for folder, names, _ in os.walk(path):
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        yield Path(folder)
+
+
+def _files(folder: Path) -> list[str]:
+    """Return the names of the files in a folder, sorted; none where it cannot be read."""
+    return next((sorted(files) for _, _, files in os.walk(folder)), [])
+
+
+def _misnamed(folder: Path, beside: str = "") -> list[Path]:
+    """Return the files of a folder that are not read for their names.
+
+    Where `beside` is given, only those beside a file of this name, or one that was meant to have it.
+    """
+    names = _files(folder)
+    if beside and beside not in (*names, *map(meant, names)):
+        return []
+    return [folder / name for name in names if meant(name)]
+
+
+def _is_collection(folder: Path) -> bool:
+    """Tell whether a folder without a task.yaml is a collection: one below says it is a dataset of it."""
+    if (folder / TASK_FILE).is_file():
+        return False
+    for below in _folders(folder):
+        if (below / TASK_FILE).is_file():
+            with contextlib.suppress(InstructifyError):
+                facts = ours.read_task_file(below / TASK_FILE)
+                if facts.folder == below.relative_to(folder).as_posix():
+                    return True
+    return False
+
+
+def _loose(file: Path) -> Draft:
+    what = "this file lies in no dataset's folder, so that no task can use it"
+    expected = f"its place in {file.parent / 'DATASET' / file.name}"
+    return _unread(file, "", InstructifyError(Problem(what, str(file), expected)))
+
+
+def _stray(file: Path) -> Draft:
+    problem = Problem("this file is not read, for its name", str(file), f"the name {meant(file.name)}")
+    return _unread(file, "", InstructifyError(problem))
+
+
+def _beside(drafts: Sequence[Draft]) -> list[Batch]:
+    return [Batch("", (), beside=tuple(drafts))] if drafts else []
+
+
+def _batch(folder: Path, files: Sequence[Path], dataset: str, place: str | None = None) -> Batch:
+    """Return the templates of one folder; what cannot be read becomes a draft that says why.
+
+    `place` is the folder's place in its collection, where that is known.
+    """
     drafts: list[Draft] = []
     labels = None
+    beside = [_stray(file) for file in _misnamed(folder)]
     if (folder / TASK_FILE).is_file():
         try:
             facts = ours.read_task_file(folder / TASK_FILE)
+            ends = Path(os.path.abspath(folder)).parts[-1 - facts.folder.count("/") :]  # noqa: PTH100  links stay
+            ours.read_task_file(folder / TASK_FILE, place or "/".join(ends))
             dataset = facts.folder
             labels = {name: tuple(names) for name, names in facts.label_names.items()}
         except InstructifyError as error:
-            drafts.append(_unread(folder / TASK_FILE, dataset, error))
+            beside.insert(0, _unread(folder / TASK_FILE, dataset, error))
     for file in files:
         try:
             if file.name == promptsource.FILE_NAME:
@@ -148,7 +228,7 @@ def _batch(folder: Path, files: Sequence[Path], dataset: str) -> Batch:
                 drafts.append(Draft(ours.parse_template(text, str(file), file.stem, dataset, ""), text))
         except InstructifyError as error:
             drafts.append(_unread(file, dataset, error))
-    return Batch(dataset, tuple(drafts), label_names=labels)
+    return Batch(dataset, tuple(drafts), label_names=labels, beside=tuple(beside))
 
 
 def _unread(file: Path, dataset: str, error: InstructifyError) -> Draft:

@@ -44,14 +44,16 @@ def _rows(source: OpenSource, count: int, columns: Sequence[str]) -> Iterator[tu
     from instructify.sources import read_rows
 
     runs = -(-source.rows // RUN)
-    wanted = min(-(-count // RUN), runs)
     key = Key.of("lint", source.fingerprint)
-    chosen: set[int] = set()
-    number = 0
-    while len(chosen) < wanted:
-        chosen.add(key.below(runs, number))
-        number += 1
     left = min(count, source.rows)
+    chosen: set[int] = set()
+    number = found = 0
+    while found < left:
+        run = key.below(runs, number)
+        if run not in chosen:
+            chosen.add(run)
+            found += min(RUN, source.rows - run * RUN)  # the last run may be a short one
+        number += 1
     for at in sorted(chosen):
         start = source.start + at * RUN
         table = read_rows(source, start, min(start + RUN, source.stop, start + left), columns)

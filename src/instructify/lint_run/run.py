@@ -35,12 +35,12 @@ def run(batches: Sequence[Batch], options: Options, work: Path) -> Report:
     for batch in batches:
         data = read_data(batch, options.rows, work)
         rows += len(data.rows)
-        if not data.rows:
+        if not data.rows and batch.drafts:
             without.append(batch.dataset)
-        findings += lint(batch.drafts, data, options.tokens, options.budget, options.rules)
+        findings += lint((*batch.beside, *batch.drafts), data, options.tokens, options.budget, options.rules)
     notes = tuple(_notes(without, options))
     count = sum(len(batch.drafts) for batch in batches)
-    datasets = len({batch.dataset for batch in batches})
+    datasets = len({batch.dataset for batch in batches if batch.drafts})
     return Report(sorted_findings(findings), count, datasets, rows, notes)
 
 

@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -59,7 +59,8 @@ PATTERNS: Mapping[str, str] = {
 class LoadedRecipe:
     """A recipe and where it came from; paths in it are relative to `base`.
 
-    `task_lines` are the lines of the file on which the tasks stand; none where there is no file.
+    `positions` are those of the file's values, and `task_lines` the lines on which the tasks stand; none
+    where there is no file.
     """
 
     recipe: Recipe
@@ -67,10 +68,15 @@ class LoadedRecipe:
     base: Path
     text_sha256: str
     task_lines: tuple[int, ...] = ()
+    positions: yaml.Positions | None = field(default=None, repr=False, compare=False)
 
     def where(self, task: int) -> str:
         """Return the place of a task in messages, as `recipe.yaml:12`."""
         return f"{self.path.name}:{self.task_lines[task]}" if self.task_lines else self.path.name
+
+    def place(self, *path: str | int) -> str:
+        """Return the place of a value in messages, as `recipe.yaml:12`; `path` are its keys and indices."""
+        return self.path.name if self.positions is None else f"{self.path.name}:{self.positions.line(path)}"
 
 
 def load_recipe(path: Path) -> LoadedRecipe:
@@ -83,7 +89,7 @@ def load_recipe(path: Path) -> LoadedRecipe:
     recipe = validate(Recipe, tree, positions, where)
     full = path.absolute()
     lines = tuple(positions.line(("tasks", number)) for number in range(len(recipe.tasks)))
-    return LoadedRecipe(recipe, full, full.parent, hashlib.sha256(data).hexdigest(), lines)
+    return LoadedRecipe(recipe, full, full.parent, hashlib.sha256(data).hexdigest(), lines, positions)
 
 
 def validate(model: type[Model], data: Any, positions: yaml.Positions, where: str) -> Model:

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Literal
 
 from instructify.errors import InstructifyError, Problem, nearest
+from instructify.recipe.alike import ALIKE, ONE_FORM, alike
 from instructify.recipe.models import FilesSource
+from instructify.sources.splits import USUAL
 
 Format = Literal["parquet", "jsonl", "json", "csv", "tsv"]
 
@@ -70,6 +72,8 @@ def _expand(pattern: str, spec: FilesSource, split: str, base: Path, notes: list
     try:
         if path.is_dir():
             return _in_folder(path, spec, split, notes)
+        if "{split}" not in pattern:
+            notes += _misspelt(split)
         if os.path.lexists(path):
             return [path]
         if glob.has_magic(named):
@@ -81,6 +85,13 @@ def _expand(pattern: str, spec: FilesSource, split: str, base: Path, notes: list
     except OSError as error:
         problem = _unreadable(path, error)
     raise InstructifyError(problem)
+
+
+def _misspelt(split: str) -> list[str]:
+    """Return a note where a split's name, which tells no file from another, is nearly that of a usual one."""
+    guess = "" if SPLIT_WORD.match(split) else nearest(split, USUAL)
+    what = f"The path has no {{split}}, so the split {split!r} is whatever lies there"
+    return [f"{what}; did you mean {guess!r}?"] if guess else []
 
 
 def _at_home(pattern: str) -> str:
@@ -109,22 +120,37 @@ def _missing(pattern: str, path: Path, split: str, base: Path) -> Problem:
             nearest=nearest(split, known),
         )
     if glob.has_magic(pattern):
-        return Problem("no file matches this pattern", where=str(path), expected="at least one file")
+        what = "no file matches this pattern"
+        return _looks_alike(path, what) or Problem(what, where=str(path), expected="at least one file")
     return no_such(path, "no such file or folder")
 
 
 def no_such(path: Path, what: str) -> Problem:
     """Return the problem that a path is not there, with what is there where it goes wrong."""
-    lost = path
-    while not lost.parent.is_dir():
-        lost = lost.parent
-    there = sorted(entry.name for entry in lost.parent.iterdir() if not entry.name.startswith("."))
-    return Problem(
+    lost, there = _lost(path)
+    return _looks_alike(path, what) or Problem(
         what,
         where=str(path),
         expected=f"{_listed(there)} in {lost.parent}" if there else "a file (the folder is empty)",
         nearest=nearest(lost.name, there),
     )
+
+
+def _lost(path: Path) -> tuple[Path, list[str]]:
+    """Return the first part of a path that is not there, and the names that are there instead."""
+    lost = path
+    while not lost.parent.is_dir():
+        lost = lost.parent
+    return lost, sorted(entry.name for entry in lost.parent.iterdir() if not entry.name.startswith("."))
+
+
+def _looks_alike(path: Path, what: str) -> Problem | None:
+    """Return the problem of a path that is there under a name that looks the same; None where it is not."""
+    lost, there = _lost(path)
+    other = alike(lost.name, there)
+    if not other:
+        return None
+    return Problem(f"{what}: the name of {lost.parent / other} {ALIKE}", str(path), ONE_FORM)
 
 
 def _splits_of(pattern: str, base: Path) -> list[str]:

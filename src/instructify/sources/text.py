@@ -84,7 +84,7 @@ def _decoded(path: Path, encoding: str) -> Iterator[str]:
                         Problem(
                             "the text holds a NUL character",
                             f"{path}:{line}",
-                            "plain text; if the file is UTF-16, set encoding: utf-16",
+                            "plain text; if the file is UTF-16, encoding: utf-16 in the recipe's source",
                         )
                     )
                 newlines += text.count("\n")
@@ -106,9 +106,12 @@ def _refuse(path: Path, encoding: str, error: UnicodeError, newlines: int) -> No
         line += seen[: error.start].count(b"\n")
         what = f"byte 0x{seen[error.start]:02x} is not {encoding}"
     found = recognised(path)
-    hint = f"valid {encoding}, or the file's own encoding declared (encoding: cp949, latin-1 or another)"
+    named = "its own encoding (encoding: cp949, latin-1 or another)"
     if found and found != encoding:
-        hint = f"encoding: {found}"
+        named = f"encoding: {found}"
     elif "BOM" in str(error):
-        hint = f"encoding: {encoding}-le or {encoding}-be"
+        named = f"encoding: {encoding}-le or {encoding}-be"
+    hint = f"{named} in the recipe's source"
+    if found != "utf-8":
+        hint = f"the file saved as UTF-8, or {hint}"
     raise InstructifyError(Problem(what, f"{path}:{line}", hint)) from None

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from glob import escape
 from pathlib import Path
 from typing import NoReturn
 
 from instructify.errors import InstructifyError, Problem, nearest
+from instructify.recipe.alike import ALIKE, ONE_FORM, alike
 from instructify.recipe.models import resolve
 from instructify.templates import ours, promptsource
 from instructify.templates.model import Template
@@ -19,6 +20,9 @@ from instructify.templates.ours import TaskFile
 
 BUILTIN, PROMPTSOURCE = "builtin", "promptsource"
 TASK_FILE = "task.yaml"
+OUR_ENDING = ".jinja"
+OTHER_ENDINGS = (".j2", ".jinja2", ".jinja.txt", ".jinja")
+"""Endings of files that were meant to be templates of ours, in letters of any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +57,14 @@ class Collection:
         found = []
         for folder, names, files in os.walk(self.root, onerror=_refuse):
             names[:] = sorted(name for name in names if not _is_hidden(name))
-            if any(name == promptsource.FILE_NAME or _is_template(name) for name in files):
+            if any(name == promptsource.FILE_NAME or is_template(name) for name in files):
                 found.append(Path(folder).relative_to(self.root).as_posix())
-        return sorted(found)
+        return sorted(name for name in found if name != ".")
+
+    def loose(self) -> list[Path]:
+        """Return the templates that lie in the folder itself, and so belong to no dataset."""
+        names = _files(self.root)
+        return [self.root / name for name in names if is_template(name) or name == promptsource.FILE_NAME]
 
     def templates(self, dataset: str, truncate: bool) -> list[Template]:
         """Return the templates of one dataset, sorted by name; none where the folder is missing.
@@ -73,7 +82,7 @@ class Collection:
         names = _files(folder)
         found: list[Template] = []
         unread: list[Unread] = []
-        for path in (folder / name for name in names if _is_template(name)):
+        for path in (folder / name for name in names if is_template(name)):
             try:
                 found.append(ours.read_template(path, dataset, self.name))
             except InstructifyError as error:
@@ -123,14 +132,27 @@ class TemplateLibrary:
         if asked:
             raise InstructifyError(*(problem for one in asked for problem in one.problems))
         if not found:
-            names = ", ".join(collection.name for collection in self.collections)
-            raise InstructifyError(
-                Problem(
-                    f"no templates for the dataset {dataset!r} in {names}",
-                    nearest=nearest(dataset, self.datasets()),
-                )
-            )
+            raise InstructifyError(self._without_templates(dataset))
         return tuple(found[name] for name in sorted(found))
+
+    def _without_templates(self, dataset: str) -> Problem:
+        """Return the problem of a dataset without templates, with the nearest thing that there is."""
+        what = f"no templates for the dataset {dataset!r} in {', '.join(c.name for c in self.collections)}"
+        folders = [collection.root / dataset for collection in self.collections]
+        misnamed = [f"{name} is not read" for folder in folders for name in _files(folder) if meant(name)]
+        there = next((folder for folder in folders if os.path.isdir(folder)), None)  # noqa: PTH112  any name
+        known = self.datasets()
+        below = [name for name in known if name.startswith(f"{dataset}/")]
+        if below:
+            what += f", only for {len(below):,} below it"
+            return Problem(what, expected=f"one of these, as {below[0]}")
+        if other := alike(dataset, known):
+            return Problem(f"{what}: the name of the folder {other!r} {ALIKE}", expected=ONE_FORM)
+        if there is not None:
+            listed = f" ({', '.join(misnamed)})" if misnamed else ""
+            return Problem(what, expected=f"*{OUR_ENDING} files or a templates.yaml in {there}{listed}")
+        expected = f"a folder {dataset} with *{OUR_ENDING} files or a templates.yaml"
+        return Problem(what, expected=expected, nearest=nearest(dataset, known))
 
     def task_info(self, dataset: str) -> TaskInfo:
         """Return what the first collection with a task.yaml says about a dataset."""
@@ -176,18 +198,24 @@ def builtin_root() -> Path:
     return packaged if packaged.is_dir() else Path(__file__).resolve().parents[3] / "templates"
 
 
-def open_library(names: Sequence[str], base: Path, truncate: bool = False) -> TemplateLibrary:
+def open_library(
+    names: Sequence[str],
+    base: Path,
+    truncate: bool = False,
+    where: Callable[[int], str] = lambda number: "",
+) -> TemplateLibrary:
     """Return the named collections: `builtin`, `promptsource`, or folders relative to `base`.
 
-    Raises InstructifyError for a folder that is missing and for a promptsource that is not installed.
+    `where` is the place of a name, by its number, in messages. Raises InstructifyError for a folder that is
+    missing and for a promptsource that is not installed.
     """
     collections: list[Collection] = []
     problems: list[Problem] = []
-    for name in names:
+    for number, name in enumerate(names):
         try:
             collections.append(_collection(name, base))
         except InstructifyError as error:
-            problems += error.problems
+            problems += [replace(problem, where=where(number)) for problem in error.problems]
     if problems:
         raise InstructifyError(*problems)
     return TemplateLibrary(tuple(collections), truncate)
@@ -202,20 +230,26 @@ def _collection(name: str, base: Path) -> Collection:
             what = "promptsource is not installed; instructify templates add promptsource does it"
             raise InstructifyError(Problem(what))
         return Collection(PROMPTSOURCE, root)
-    reason = ""
+    reason, other, there = "", "", list[str]()
     try:
         folder = resolve(name, base)
         if folder.is_dir():
             return Collection(name, folder)
+        if folder.parent.is_dir():
+            there = sorted(entry.name for entry in folder.parent.iterdir() if entry.is_dir())
+        other = alike(folder.name, there)
     except OSError as error:
         reason = f": {(error.strerror or str(error)).lower()}"
     except (RuntimeError, ValueError) as error:  # ~ of nobody, links in a circle; a NUL
         reason = f": {str(error).lower().rstrip('.')}"
+    if other:
+        what = f"no template folder {name!r}: the name of the folder {other!r} {ALIKE}"
+        raise InstructifyError(Problem(what, expected=ONE_FORM))
     raise InstructifyError(
         Problem(
             f"no template folder {name!r}{reason}",
             expected="builtin, promptsource, or a folder relative to the recipe",
-            nearest=nearest(name, [BUILTIN, PROMPTSOURCE]),
+            nearest=nearest(name, [BUILTIN, PROMPTSOURCE, *(str(Path(name).parent / one) for one in there)]),
         )
     )
 
@@ -225,8 +259,21 @@ def _is_hidden(name: str) -> bool:
     return name.startswith(".")
 
 
-def _is_template(name: str) -> bool:
-    return name.endswith(".jinja") and not _is_hidden(name)
+def is_template(name: str) -> bool:
+    """Tell whether a file of this name is read as a template of ours."""
+    return name.endswith(OUR_ENDING) and not _is_hidden(name)
+
+
+def meant(name: str) -> str:
+    """Return the name that a file should have to be read, where it is not read for its name; else ""."""
+    small = name.lower()
+    if _is_hidden(name) or is_template(name) or name in (TASK_FILE, promptsource.FILE_NAME):
+        return ""
+    for right in (TASK_FILE, promptsource.FILE_NAME):
+        if small in (right, right.replace(".yaml", ".yml")):
+            return right
+    ending = next((ending for ending in OTHER_ENDINGS if small.endswith(ending)), "")
+    return name[: -len(ending)] + OUR_ENDING if ending else ""
 
 
 def _files(folder: Path) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from instructify.errors import InstructifyError, Problem
 from instructify.recipe import yaml
+from instructify.recipe.alike import ALIKE, ONE_FORM, alike
 from instructify.recipe.load import validate
 from instructify.templates.model import Template
 
@@ -57,6 +59,16 @@ class TaskFile(BaseModel):
         return f"{self.dataset}/{self.subset}" if self.subset else self.dataset
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The front matter of a template's file: its values, their places, its lines; and the body after it."""
+
+    data: Any
+    positions: yaml.Positions
+    lines: int
+    body: str
+
+
 def read_template(path: Path, dataset: str, collection: str) -> Template:
     """Return the template of a file; raises InstructifyError naming file and line."""
     return parse_template(read_text(path), str(path), path.stem, dataset, collection)
@@ -72,33 +84,23 @@ def name_of(path: Path) -> str | None:
 
 def parse_template(text: str, where: str, stem: str, dataset: str, collection: str) -> Template:
     """Return the template that `text` describes; `stem` is its name where the front matter gives none."""
-    lines = text.removeprefix("\ufeff").split("\n")
-    end = 0
-    data: Any = {}
-    positions = yaml.parse("", where)[1]
-    if lines[0].strip() == FENCE:
-        end = next((i for i, line in enumerate(lines[1:], 1) if line.strip() == FENCE), 0)
-        if not end:
-            raise InstructifyError(Problem("the front matter has no end", f"{where}:1", f"a line {FENCE}"))
-        data, positions = yaml.parse("\n".join(lines[1:end]), where, first_line=2)
-        end += 1
-    front = validate(FrontMatter, {} if data is None else data, positions, where)
-    if problems := list(_choice_problems(front.answer_choices, positions, where)):
+    head = read_head(text, where)
+    front = validate(FrontMatter, head.data, head.positions, where)
+    if problems := list(_choice_problems(front.answer_choices, head.positions, where)):
         raise InstructifyError(*problems)
-    body = "\n".join(lines[end:])
     name = front.name or stem
     choices = tuple(front.answer_choices) if isinstance(front.answer_choices, list) else front.answer_choices
     return Template(
         dataset=dataset,
         name=name,
         dialect="strict",
-        body=body,
+        body=head.body,
         choices=choices,
         rationale=front.rationale,
         id=f"{dataset}/{name}",
         collection=collection,
         origin=where,
-        line=end + 1,
+        line=head.lines + 1,
         metrics=tuple(front.metrics),
         languages=tuple(front.languages),
         choices_in_prompt=front.choices_in_prompt,
@@ -107,6 +109,18 @@ def parse_template(text: str, where: str, stem: str, dataset: str, collection: s
         reference=front.reference,
         kind=front.kind,
     )
+
+
+def read_head(text: str, where: str) -> Head:
+    """Return the front matter of a template's text; raises InstructifyError where it is not YAML."""
+    lines = text.removeprefix("\ufeff").split("\n")
+    if lines[0].strip() != FENCE:
+        return Head({}, yaml.parse("", where)[1], 0, "\n".join(lines))
+    end = next((i for i, line in enumerate(lines[1:], 1) if line.strip() == FENCE), 0)
+    if not end:
+        raise InstructifyError(Problem("the front matter has no end", f"{where}:1", f"a line {FENCE}"))
+    data, positions = yaml.parse("\n".join(lines[1:end]), where, first_line=2)
+    return Head({} if data is None else data, positions, end + 1, "\n".join(lines[end + 1 :]))
 
 
 def _choice_problems(
@@ -144,11 +158,10 @@ def read_task_file(path: Path, folder: str | None = None) -> TaskFile:
     if folder is not None and facts.folder != folder:
         key = "subset" if facts.subset and facts.dataset == folder.partition("/")[0] else "dataset"
         what = f"{key}: the templates of {facts.folder!r} cannot lie in the folder {folder!r}"
-        raise InstructifyError(
-            Problem(
-                what, f"{where}:{positions.line((key,))}", "the folder's name: dataset, or dataset/subset"
-            )
-        )
+        expected = "the folder's name: dataset, or dataset/subset"
+        if alike(facts.folder, [folder]):
+            what, expected = f"{what}, whose name {ALIKE}", ONE_FORM
+        raise InstructifyError(Problem(what, f"{where}:{positions.line((key,))}", expected))
     return facts
 
 
@@ -157,6 +170,8 @@ def read_text(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
-        raise InstructifyError(Problem(f"not UTF-8 at byte {error.start}", str(path))) from error
+        line = error.object.count(b"\n", 0, error.start) + 1
+        what = f"not UTF-8 at byte {error.start}"
+        raise InstructifyError(Problem(what, f"{path}:{line}", "a file saved as UTF-8")) from error
     except OSError as error:
         raise InstructifyError(Problem(f"cannot be read: {error.strerror}", str(path))) from error
