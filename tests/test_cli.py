@@ -9,6 +9,7 @@ import pty
 import signal
 import struct
 import subprocess
+import sys
 import termios
 import time
 from collections.abc import Iterator
@@ -355,6 +356,27 @@ def test_an_interrupted_build_exits_with_130_and_goes_on_afterwards(tmp_path: Pa
     succeed("build", path, "-j", "1", "--quiet", "--keep-work")
     assert made.items() <= {file.name: file.stat().st_mtime_ns for file in candidates.iterdir()}.items()
     assert verify(tmp_path / "out").ok
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "said"),
+    [("KeyboardInterrupt", 130, "interrupted; "), ("MemoryError", 1, "error: the memory is used up; ")],
+)
+def test_what_ends_a_command_while_it_is_imported_is_said_in_one_line(
+    raised: str, code: int, said: str
+) -> None:
+    text = (
+        "import sys, instructify.cli as cli\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *rest):\n"
+        f"        if name == 'instructify.cli.app': raise {raised}\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "cli.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert done.stderr.startswith(said)
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_reader_that_stops_reading_is_no_error() -> None:

@@ -22,6 +22,7 @@ from instructify.overlap.fields import text_leaves
 from instructify.overlap.heldout import LEVELS, HeldOutIndex, Level, Matches, Part, prepare
 from instructify.overlap.minhash import Sketches
 from instructify.overlap.units import Limits
+from instructify.publish.files import RERUN, io_errors
 from instructify.recipe.leaks import LeakGate
 from instructify.runners import Runner
 from instructify.sources import read_rows
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 BLOCK_ROWS = 16_384
 EXAMPLES = 20
+WORK_PREFIX = "leaks-"
 REASONS: Mapping[Level, str] = {"row": "leak-row", "near": "leak-near"}
 Seen = Callable[[int], None]
 
@@ -101,10 +103,11 @@ def run_gate(
     """
     levels = tuple(level for level in LEVELS if getattr(settings, level) != "off")
     limits = limits_of(settings)
-    with tempfile.TemporaryDirectory(prefix="leaks-", dir=work) as name:
+    with tempfile.TemporaryDirectory(prefix=WORK_PREFIX, dir=work) as name:
         folder = Path(name) / "index"
         index = _index(held_out if levels else (), limits, runner, seen)
-        index.save(folder)
+        with io_errors(folder, "write", RERUN):
+            index.save(folder)
         dropped: dict[str, Mapping[str, I64]] = {}
         counts: list[LeakCount] = []
         for task in train:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from instructify.build.emit import EmitTask, Emitted, emit_shard, share_out
+from instructify.build.gate import WORK_PREFIX
 from instructify.build.gather import CandidateFile, Slot
 from instructify.build.guards import check_apart, check_ledgers, check_outside
 from instructify.build.leaks import find_leaks, gate_rows, ngram_counts
@@ -222,6 +223,8 @@ def _drop_stale(plan: Plan, stage: Stage, made: Made, keep_work: bool) -> None:
     """Remove candidates and converted sources of earlier recipes, so that kept work does not grow forever."""
     if not keep_work:
         return
+    for folder in stage.staging.glob(f"{WORK_PREFIX}*"):  # of a build that was killed
+        remove(folder)
     used = {shard.record.path for shard in made.shards}
     for folder in (stage.staging / "candidates", stage.staging / "meta" / "candidates"):
         for path in sorted(folder.glob("*")) if folder.is_dir() else []:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -33,20 +34,20 @@ def main() -> None:
 
 def _run() -> int | str | None:
     """Run the command and return the exit code, having said what went wrong."""
-    from instructify.cli.app import app
-
     try:
+        from instructify.cli.app import app
+
         app()
     except InstructifyError as error:
         for problem in error.problems:
             _say(f"error: {problem}")
         return error.exit_code
     except KeyboardInterrupt:
-        _say(INTERRUPTED)
+        _say_interrupted()
         return 130
     except SystemExit as end:
         if end.code == 130:  # typer has caught the interrupt
-            _say(INTERRUPTED)
+            _say_interrupted()
         return end.code
     except BrokenPipeError:
         _drop_output()
@@ -56,10 +57,17 @@ def _run() -> int | str | None:
             raise
         if isinstance(error, OSError) and error.errno in FULL and error.filename is None:
             _say(_unwritten(error))
+        elif isinstance(error, MemoryError):
+            _say("error: the memory is used up; fewer workers (as -j 1) or shorter rows need less")
         else:
             _say(f"error: {type(error).__name__}: {error} (INSTRUCTIFY_DEBUG=1 shows where)")
         return 1
     return 0
+
+
+def _say_interrupted() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever is in a hurry need not see how it ends
+    _say(INTERRUPTED)
 
 
 def _unwritten(error: OSError) -> str:

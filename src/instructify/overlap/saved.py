@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,12 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 def save(folder: Path, about: Mapping[str, Any], arrays: Arrays) -> None:
-    """Write named arrays, and facts about them as JSON, to a folder that does not exist yet."""
+    """Write named arrays, and facts about them as JSON, to a new folder; raises OSError."""
     folder.mkdir(parents=True)
     (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
     for name, array in arrays.items():
-        np.save(folder / f"{name}.npy", array)
+        with (folder / f"{name}.npy").open("wb") as file:
+            np.save(SimpleNamespace(write=file.write), array)  # given a real file, NumPy hides why it fails
 
 
 def load(folder: Path) -> tuple[dict[str, Any], Arrays]:

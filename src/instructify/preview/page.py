@@ -14,19 +14,14 @@ from instructify.compose.budget import Budget
 from instructify.errors import InstructifyError
 from instructify.preview import words
 from instructify.preview.model import Sheet
-from instructify.publish.files import io_errors
+from instructify.publish.single import write_single
 from instructify.report.text import shown
 from instructify.templates import Template, ours
 
 
 def write_page(path: Path, title: str, sheets: Sequence[Sheet], budget: Budget | None) -> None:
     """Write the page, in one step; raises InstructifyError where the disk refuses."""
-    text = page(title, sheets, budget)
-    temporary = path.with_name(f".{path.name}.new")
-    with io_errors(path, "write"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(text.encode("utf-8"))
-        temporary.replace(path)
+    write_single(path, page(title, sheets, budget))
 
 
 def page(title: str, sheets: Sequence[Sheet], budget: Budget | None) -> str:

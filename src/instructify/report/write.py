@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from instructify.publish.files import io_errors
+from instructify.publish.single import write_single
 from instructify.report.findings import Findings, find
 from instructify.report.page import Page, make_page
 from instructify.report.read import read_experiment
@@ -45,8 +45,8 @@ def write_report(run: Path, build: Path | None = None, out: Path | None = None) 
     page = make_page(experiment, findings)
     html = out or run / "report.html"
     markdown = html.with_suffix(".md")
-    _write(html, _html(page))
-    _write(markdown, _markdown(page))
+    write_single(html, _html(page))
+    write_single(markdown, _markdown(page))
     return Written(html, markdown, findings, page, experiment.notes)
 
 
@@ -76,11 +76,3 @@ def _render(name: str, page: Page, *, escape: bool, **more: Any) -> str:
 
 def _resource(name: str) -> str:
     return files("instructify.report").joinpath(name).read_text("utf-8")
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.new")
-    with io_errors(path, "write"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(text.encode("utf-8"))
-        temporary.replace(path)
