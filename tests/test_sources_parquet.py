@@ -121,6 +121,20 @@ def test_renames_may_swap_and_columns_with_dots_are_read(tmp_path: Path) -> None
     assert read_rows(source, 0, 1, ["c"]).to_pylist() == [{"c": {"d": 4}}]
 
 
+@pytest.mark.parametrize("kind", [pa.timestamp("s"), pa.timestamp("us", tz="Asia/Seoul"), pa.date32()])
+def test_a_date_that_python_has_no_value_for_is_refused_with_its_row(
+    tmp_path: Path, kind: pa.DataType
+) -> None:
+    far = {"timestamp[s]": 10**12, "date32[day]": 10**7}.get(str(kind), 10**18)
+    table = pa.table({"n": [1, 2, 3, 4], "when": pa.array([0, None, far, 1], kind)})
+    pq.write_table(table, tmp_path / "a.parquet")
+    source = opened(tmp_path, "a.parquet")
+    assert read_rows(source, 0, 4, ["n"]).num_rows == 4
+    assert read_rows(source, 0, 2, ["n", "when"]).num_rows == 2
+    with pytest.raises(InstructifyError, match=r"'when' of a.parquet holds a date outside .* in row 2;"):
+        read_rows(source, 1, 4, ["n", "when"])
+
+
 def test_storage_details_do_not_show(tmp_path: Path) -> None:
     strict = pa.struct([pa.field("k", pa.string(), nullable=False)])
     schema = pa.schema(

@@ -45,7 +45,8 @@ def read_rows(
     decode a group twice.
 
     Raises:
-        InstructifyError: a column does not exist, or a file cannot be read or has changed.
+        InstructifyError: a column does not exist or holds impossible dates, or a file cannot be read or has
+            changed.
         ValueError: the range is not within the split.
     """
     import pyarrow as pa
@@ -79,7 +80,27 @@ def read_rows(
     if not columns:
         # a table without columns forgets how many rows it has, unless made from structs without fields
         return pa.Table.from_struct_array(pa.array([{}] * (stop - start), pa.struct([])))
-    return pa.concat_tables(pieces).cast(wanted) if pieces else wanted.empty_table()
+    table = pa.concat_tables(pieces).cast(wanted) if pieces else wanted.empty_table()
+    for name in columns:
+        _check_times(table[name], f"column {name!r} of {source.files[0].path.name}", start)
+    return table
+
+
+def _check_times(column: pa.ChunkedArray, what: str, first: int) -> None:
+    """Raise InstructifyError for a date that Python has no value for; `first` is the column's first row."""
+    import pyarrow.compute as pc
+    import pyarrow.types as kinds
+
+    if not (kinds.is_timestamp(column.type) or kinds.is_date(column.type)):
+        return
+    bounds = pc.min_max(column)
+    for bound in (bounds["min"], bounds["max"]):
+        try:
+            bound.as_py()
+        except (OverflowError, ValueError):
+            row = first + pc.index(column, bound).as_py()
+            found = f"{what} holds a date outside of the years 1 to 9999, in row {row:,}"
+            raise InstructifyError(Problem(found, expected="other dates, or the column as text")) from None
 
 
 def plain_schema(schema: pa.Schema) -> pa.Schema:
