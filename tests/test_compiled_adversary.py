@@ -55,6 +55,10 @@ LAZY = {
         f"{{% set ns = namespace(g={WORDS}) %}}"
         "{% for x in ns.g %}{{ x }}{{ ns.g | first }}{{ loop.last }}{% endfor %}"
     ),
+    "the same by an item of it": (
+        f"{{% set ns = namespace(g={WORDS}) %}}"
+        "{% for x in ns['g'] %}{{ x }}{{ ns.g | first }}{{ loop.last }}{% endfor %}"
+    ),
     "a condition that draws, in a loop that asks for its length": (
         "{% for w in words if (['a','b'] | choice) == 'a' %}{{ loop.last }}{{ ['c','d'] | choice }}"
         "{% endfor %}x"

@@ -218,9 +218,8 @@ class Expressions:
 
     def iterable(self, node: nodes.Node, scope: Scope) -> str:
         """Return Python text for what a loop walks: pairs that nothing else can hold cost its turns alone."""
-        is_call = isinstance(node, nodes.Call)
         return (
-            self._x_Call(cast("nodes.Call", node), scope, True) if is_call else self.expression(node, scope)
+            self._x_Call(node, scope, True) if isinstance(node, nodes.Call) else self.expression(node, scope)
         )
 
     def _is_global(self, name: str, scope: Scope) -> bool:

@@ -245,11 +245,8 @@ class _Writer:
         changes = mutates(node) or (node.test is not None and node.find(nodes.NSRef) is not None)
         if changes or any(map(draws, lazy)):
             refuse("a loop that changes what its items depend on and asks for its own length", node)
-        for use in (use for tree in lazy for use in held(tree)):
-            first = use.node if isinstance(use, nodes.Getattr) else use
-            if isinstance(first, nodes.Name) and any(
-                first.name in frame.variables for frame in scope.frames()
-            ):
+        for name, use in (found for tree in lazy for found in held(tree)):
+            if any(name in frame.variables for frame in scope.frames()):
                 self.emit(indent, f"settled({self.values.expression(use, scope)})")
 
     def _filtered(self, node: nodes.For, inner: Scope, target: str, iterable: str) -> str:

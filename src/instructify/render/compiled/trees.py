@@ -186,15 +186,17 @@ def has_tuples(tree: nodes.Node) -> bool:
     )
 
 
-def held(tree: nodes.Node) -> Iterator[nodes.Name | nodes.Getattr]:
-    """Yield the names that a tree reads, and what it reads of them: all that may hold an iterator."""
-    if isinstance(tree, nodes.Name) or (
-        isinstance(tree, nodes.Getattr) and isinstance(tree.node, nodes.Name)
-    ):
-        yield tree
-        return
-    for child in tree.iter_child_nodes():
-        yield from held(child)
+def held(tree: nodes.Node) -> Iterator[tuple[str, nodes.Expr]]:
+    """Yield the names that a tree reads, each with what is read of it: all that may hold an iterator."""
+    if isinstance(tree, nodes.Name):
+        yield tree.name, tree
+    elif isinstance(tree, (nodes.Getattr, nodes.Getitem)) and isinstance(tree.node, nodes.Name):
+        yield tree.node.name, tree
+        if isinstance(tree, nodes.Getitem):
+            yield from held(tree.arg)
+    else:
+        for child in tree.iter_child_nodes():
+            yield from held(child)
 
 
 def draws(tree: nodes.Node) -> bool:
