@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from compiled_kit import compare, make, outcomes_compiled
+from compiled_kit import KEY, compare, force, make
 from instructify.errors import InstructifyError
-from instructify.render.compiled import BatchTemplate
+from instructify.render.compiled import BatchTemplate, Rows
 from instructify.render.reference import PROTECTOR, ReferenceTemplate
 
 ROW: dict[str, Any] = {
@@ -58,6 +58,22 @@ LAZY = {
     "the same by an item of it": (
         f"{{% set ns = namespace(g={WORDS}) %}}"
         "{% for x in ns['g'] %}{{ x }}{{ ns.g | first }}{{ loop.last }}{% endfor %}"
+    ),
+    "the same held by a namespace in a namespace": (
+        f"{{% set g = {WORDS} %}}{{% set n = namespace(a=namespace(b=g)) %}}"
+        "{% for x in n.a.b %}{{ x }}{{ g | first }}{{ loop.last }}{% endfor %}"
+    ),
+    "the same held by one namespace or another": (
+        f"{{% set g = {WORDS} %}}{{% set n = namespace(a=g) %}}"
+        "{% for x in (n if flag else n).a %}{{ x }}{{ loop.last }}{{ g | first }}{% endfor %}"
+    ),
+    "the same asked for by a condition": (
+        f"{{% set n = namespace(h=namespace(g={WORDS})) %}}"
+        "{% for x in words if x | upper in n.h.g %}{{ x }}{{ loop.last }}{{ n.h.g | first }}{% endfor %}"
+    ),
+    "the same in pairs": (
+        f"{{% set n = namespace(h=namespace(g={WORDS})) %}}"
+        "{% for x, y in zip(words, n.h.g) %}{{ x }}{{ loop.last }}{{ n.h.g | first }}{% endfor %}"
     ),
     "a condition that draws, in a loop that asks for its length": (
         "{% for w in words if (['a','b'] | choice) == 'a' %}{{ loop.last }}{{ ['c','d'] | choice }}"
@@ -111,6 +127,13 @@ PLAIN = {
     "a column called loop": (
         "{% for w in words %}{{ loop.index }}{% endfor %}{{ loop.index }}",
         ROW | {"loop": {"index": "Z"}},
+    ),
+    "a column called loop, asked for its kind": (
+        (
+            "{% for x in nums %}{% if loop.index | string == 1 %}EQ{% endif %}{{ loop.index ~ loop.index0 }}"
+            "{% set q = loop.last | string %}{{ q is boolean }}{{ q is string }}{% endfor %}"
+        ),
+        ROW | {"loop": {"index": "Z", "index0": "Y", "last": "X"}},
     ),
     "choices as a column": ("{{ text }}", ROW | {"answer_choices": "Z"}),
 }
@@ -237,10 +260,18 @@ def test_templates_of_these_kinds_still_compile():
         "{% for a, b in zip(words, nums) %}{{ a }}{{ b }}{{ '' if loop.last else ', ' }}{% endfor %}",
         "{{ words | select('in', ['a', 'b']) | join }}{{ words | reject('equalto', 'a') | join }}",
         "{{ text.split('b')[0] }}{{ text.replace('a', 'b') }}",
+        "{{ words | select('equalto', text) | join }}{{ words | reject('in', [text, 'a']) | join }}",
+        "{% for w in long.split() %}{{ loop.index }} {{ w }}{{ '' if loop.last else ', ' }}{% endfor %}",
+        "{% for w in long.split() if w != 'w3' %}{{ w }} {% endfor %}",
+        "{% set n = namespace(n=0) %}{% for w in words if w %}{% set n.n = n.n + 1 %}{{ loop.last }}{% endfor %}",
+        "{% for x in [['a', 'b'], ['c', 'd']] | choice %}{{ x }}{{ '' if loop.last else ',' }}{% endfor %}",
+        "{% for i in range(12) %}{% for j in range(12) %}{{ i * j }} {% endfor %}{% endfor %}",
     )
-    table = pa.Table.from_pylist([ROW] * 3)
+    table = pa.Table.from_pylist([ROW | {"long": " ".join(f"w{n}" for n in range(200))}] * 3)
     for body in bodies:
         template = make(body + " ||| t")
         compare(template, table)
         assert BatchTemplate(template).refusal is None, body
-        assert outcomes_compiled(template, table, np.arange(3)), body
+        with force("function"):
+            batch = BatchTemplate(template).render(Rows(table, np.arange(3)), KEY)
+        assert batch.by_reference == 0, body

@@ -43,17 +43,20 @@ RESULTS_IN_TEXT = frozenset("lower upper trim capitalize title replace join josa
 
 
 _GROWING = frozenset({"int", "join", "replace", "indent", "center", "format", "tojson", "list", "batch"})
-COUNTING = ("grown", "add", "mul", "changed", "small_range", "pairs", "items", "pieces")
+COUNTING = ("grown", "add", "mul", "changed")
 """Functions that add to the size of what a row has made."""
+PAYING = ("small_range", "pairs", "items", "pieces")
+"""Functions that pay beforehand for all that may walk what they make without a loop."""
 _GROWING_METHODS = frozenset({"join", "replace", "center", "ljust", "rjust", "zfill", "expandtabs"})
-_COUNTED = {
+_PAID = {
     "range": "small_range",
     "zip": "pairs",
     "items": "items",
     "split": "pieces",
     "splitlines": "pieces",
 }
-"""What counts the values that these make: filters may walk them without a loop."""
+_WALKED = {"range": "short_range", "zip": "global_zip", "items": ""}
+"""What does as much where a loop walks the value, and nothing else can."""
 
 
 class Expressions:
@@ -201,8 +204,9 @@ class Expressions:
                 refuse(f"a call of {called.name}", node)
             if called.name in ("cycler", "joiner"):
                 refuse(f"the global {called.name}", node)
-            counted = "" if is_walked and called.name == "zip" else _COUNTED.get(called.name)
-            return self._called(f"{counted}(state, " if counted else f"global_{called.name}(", node, scope)
+            paid = "" if is_walked and called.name in _WALKED else _PAID.get(called.name)
+            name = _WALKED.get(called.name, f"global_{called.name}")
+            return self._called(f"{paid}(state, " if paid else f"{name}(", node, scope)
         if not isinstance(called, nodes.Getattr) or called.attr not in ALLOWED_METHODS:
             refuse("a call of something computed", node)
         owner = self.expression(called.node, scope)  # before the arguments: its draws come first
@@ -211,9 +215,9 @@ class Expressions:
         if called.attr == "replace":
             return f"grown(state, {self._called(f'replace_text({owner}, ', node, scope)})"
         text = self._called(f"owner({owner}).{called.attr}(", node, scope)
-        counted = _COUNTED.get(called.attr, "grown" if called.attr in _GROWING_METHODS else "")
-        if is_walked and called.attr == "items":
+        if is_walked and called.attr in _WALKED:
             return text
+        counted = _PAID.get(called.attr, "grown" if called.attr in _GROWING_METHODS else "")
         return f"{counted}(state, {text})" if counted else text
 
     def iterable(self, node: nodes.Node, scope: Scope) -> str:
@@ -248,16 +252,18 @@ class Expressions:
                 cut and self._is_text(cast("nodes.Expr", node.node), scope)
             )
         path = path_of(node)
-        if path is None or self.names.is_bound(path[0], scope):
-            return False
-        return self._shape.leaves.get(path, False)
+        return path is not None and self._is_free(path[0], scope) and self._shape.leaves.get(path, False)
 
     def _leaf(self, node: nodes.Node, scope: Scope) -> str | None:
         path = path_of(node)
         if path is None or len(path) < 2 or path not in self._shape.leaves:
             return None
-        is_loop = path[0] == "loop" and self.names.loop(scope) is not None
-        return None if is_loop or self.names.is_bound(path[0], scope) else self.names.column(path)
+        return self.names.column(path) if self._is_free(path[0], scope) else None
+
+    def _is_free(self, name: str, scope: Scope) -> bool:
+        """Tell whether a name stands for a column, if there is one that is called so."""
+        is_loop = name == "loop" and self.names.loop(scope) is not None
+        return not is_loop and not self.names.is_bound(name, scope)
 
     def _key(self, pair: nodes.Keyword | nodes.Pair) -> str:
         if keyword.iskeyword(str(pair.key)):

@@ -17,6 +17,8 @@ from instructify.render.sandbox import Sandbox
 PLAIN = (str, int, float, bool, type(None))
 """Kinds of values that are always printed as `str` prints them."""
 Lookup = Callable[[Any], Any]
+MAX_LISTED = 16
+"""Elements of a list that every element of another may be compared with."""
 MAX_WALKED = 64
 """Characters of a text that a filter may walk through one by one; each costs as much as a whole element."""
 
@@ -85,6 +87,24 @@ def sparing(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(value, *args, **named)
 
     return walking
+
+
+def picking(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a filter that looks at every element beside what it is given, where that is small."""
+
+    def picked(value: Any, *args: Any, **named: Any) -> Any:
+        for arg in (*args, *named.values()):
+            if arg.__class__ not in (list, tuple) or len(arg) > MAX_LISTED:
+                arg = (arg,)
+            if not all(_is_small(item) for item in arg):
+                raise Slow
+        return function(value, *args, **named)
+
+    return picked
+
+
+def _is_small(value: Any) -> bool:
+    return len(value) <= MAX_WALKED if value.__class__ is str else value.__class__ in PLAIN
 
 
 def first(slow: Callable[..., Any], value: Any) -> Any:

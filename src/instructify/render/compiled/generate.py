@@ -18,6 +18,7 @@ from instructify.render.compiled.expressions import (
     COUNTING,
     LOOP_PLAIN,
     LOOP_SIZED,
+    PAYING,
     Expressions,
     refuse,
 )
@@ -32,8 +33,10 @@ from instructify.render.compiled.trees import (
     held,
     loop_attributes,
     loop_names,
+    maps_draws,
     mutates,
     plain_namespaces,
+    stored,
 )
 from instructify.render.meter import WORK_LIMIT
 from instructify.render.rewrite import CUT
@@ -87,7 +90,9 @@ class _Writer:
                 )
             if step.then:
                 self.lines.append(step.then)
-        first = ["it = 0"] if any("it += 1" in line for line in self.lines) else []
+        first = ["it = 0"] if any("it += 1" in line or "it := " in line for line in self.lines) else []
+        if any(f"{name}(state, " in line for line in self.lines for name in PAYING):
+            first.append("state.paid = 0")
         if any(f"{name}(state, " in line for line in self.lines for name in COUNTING):
             first.append("state.grown = 0")
         else:
@@ -120,9 +125,8 @@ class _Writer:
         size = f"size + {self._text}"
         room = f"{WORK_LIMIT} // ({self._price} + ({size} >> 3))"
         first = [f"most = min({MAX_TURNS}, ({room} - {every}) // {self._turn})"] if self._turn else []
-        return first, [
-            f"if ({turns}) * ({self._price} + (({size} + state.grown) >> 3)) > {WORK_LIMIT}: raise Slow"
-        ]
+        work = f"({turns}) * ({self._price} + (({size} + state.grown) >> 3)) + state.paid"
+        return first, [f"if {work} > {WORK_LIMIT}: raise Slow"]
 
     # statements
 
@@ -225,8 +229,9 @@ class _Writer:
         else:
             self.emit(indent, f"for {target} in {items}:")
         deeper = indent + "    "
-        self.emit(deeper, "it += 1")
-        self.emit(deeper, "if it > most: raise Slow")
+        if node.test is None:  # else its condition has counted the turn
+            self.emit(deeper, "it += 1")
+            self.emit(deeper, "if it > most: raise Slow")
         self.emit(deeper, self._growth)
         inner.loop = (position, items)
         self._declare(assigned(node.body) - inner.variables.keys(), inner, deeper)
@@ -241,11 +246,17 @@ class _Writer:
 
     def _check_sized(self, node: nodes.For, scope: Scope, indent: str) -> None:
         """Refuse a loop that asks for its own length unless it may as well find all its items beforehand."""
-        lazy = [node.iter] if node.test is None else [node.iter, node.test]
-        changes = mutates(node) or (node.test is not None and node.find(nodes.NSRef) is not None)
-        if changes or any(map(draws, lazy)):
+        targets = stored(node.target)
+        uses = list(held(node.iter))
+        changes = mutates(node) or maps_draws(node.iter)
+        if node.test is not None:
+            asked = [(name, use) for name, use in held(node.test) if name not in targets]
+            reads = any(name in frame.variables for name, _ in asked for frame in scope.frames())
+            changes = changes or draws(node.test) or (reads and node.find(nodes.NSRef) is not None)
+            uses += asked
+        if changes:
             refuse("a loop that changes what its items depend on and asks for its own length", node)
-        for name, use in (found for tree in lazy for found in held(tree)):
+        for name, use in uses:
             if any(name in frame.variables for frame in scope.frames()):
                 self.emit(indent, f"settled({self.values.expression(use, scope)})")
 

@@ -28,8 +28,6 @@ MAPPED = frozenset(
 )
 """Filters that `map` may apply: the results of others may be larger than their input."""
 
-PICKING = frozenset("select reject selectattr rejectattr".split())
-"""Filters that look at every element with what they are given."""
 METHODS = frozenset(
     "append capitalize count endswith find get index isalpha isdigit isupper items join keys lower lstrip "
     "partition pop removeprefix removesuffix replace rstrip split splitlines startswith strip title update "
@@ -38,8 +36,6 @@ METHODS = frozenset(
 CONSTANT_METHODS = frozenset("lstrip partition rstrip split strip".split())
 MAX_CONSTANT = 100
 """Most characters or greatest size of a constant argument."""
-MAX_ITEMS = 16
-"""Most elements of a list that is an argument."""
 _PLAIN_FORMAT = re.compile(r"([^%]|%%|%[0 +-]?\d{0,2}(\.\d{1,2})?[dfs])*", re.DOTALL)
 
 
@@ -63,8 +59,6 @@ def check_names(tree: nodes.Node) -> None:
 def _check_filter(node: nodes.Filter) -> None:
     given = [*node.args, *(pair.value for pair in node.kwargs)]
     small = node.name not in CONSTANT_ARGUMENTS or _are_small(given, 1 if node.name == "int" else 3)
-    if node.name in PICKING:
-        small = _are_small(given, 3)
     if node.name == "map" and node.args:
         first = node.args[0]
         small = isinstance(first, nodes.Const) and first.value in MAPPED and _are_small(given[1:], 3)
@@ -96,8 +90,6 @@ def _are_small(given: Iterable[nodes.Node], most: int) -> bool:
 
 
 def _is_small(node: nodes.Node) -> bool:
-    if isinstance(node, (nodes.List, nodes.Tuple)):
-        return _are_small(node.items, MAX_ITEMS)
     if not is_constant(node):
         return False
     value = node.node.value if isinstance(node, (nodes.Neg, nodes.Pos)) else node.value  # type: ignore[attr-defined]

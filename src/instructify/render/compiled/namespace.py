@@ -38,6 +38,7 @@ from instructify.render.compiled.runtime import (
     pieces,
     set_attribute,
     settled,
+    short_range,
     small_range,
     split_choices,
     sub,
@@ -122,6 +123,7 @@ _OWN: tuple[Callable[..., Any], ...] = (
     pairs,
     pieces,
     settled,
+    short_range,
     small_range,
     turn,
     set_attribute,
@@ -130,6 +132,7 @@ _OWN: tuple[Callable[..., Any], ...] = (
 )
 """What generated functions call by its own name."""
 WALKING = "list map max min most_frequent reject rejectattr select selectattr sort unique".split()
+PICKING = "reject rejectattr select selectattr".split()
 COMPARING = ("eq", "equalto", "ge", "gt", "in", "le", "lt", "ne", "sameas")
 
 
@@ -168,6 +171,7 @@ def namespace_for(dialect: Dialect) -> Mapping[str, Any]:
     quick |= fast.sequence_filters(env, context, slow)
     names |= {f"filter_{name}": function for name, function in quick.items()}
     names |= {f"filter_{name}": fast.sparing(names[f"filter_{name}"]) for name in WALKING}
+    names |= {f"filter_{name}": fast.picking(names[f"filter_{name}"]) for name in PICKING}
     names |= {f"test_{name}": plain(env, context, function) for name, function in env.tests.items()}
     names |= {
         f"test_{name}": _settled(names[f"test_{name}"]) for name in COMPARING if f"test_{name}" in names

@@ -17,13 +17,16 @@ if TYPE_CHECKING:
     from instructify.templates.model import Template
 
 
+WALKS = (nodes.Filter, nodes.Test, nodes.Compare, nodes.Call, nodes.Concat, nodes.BinExpr, nodes.Output)
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A template's steps and what is known of them before any row is seen.
 
     `constant` are the answer choices where no row changes them; `varying` tells that rows have their own.
-    `size` is the number of nodes in all trees, `text` that of characters in constants, `mutates` that a row's
-    values may be changed in place.
+    `size` is the number of nodes in all trees, `walks` that of those that may look at all of a value,
+    `text` that of characters in constants, `mutates` that a row's values may be changed in place.
     """
 
     strict: bool
@@ -35,6 +38,7 @@ class Prepared:
     size: int
     text: int
     paths: frozenset[tuple[str, ...]]
+    walks: int
 
 
 def prepare(template: Template, env: Sandbox) -> Prepared:
@@ -63,6 +67,7 @@ def prepare(template: Template, env: Sandbox) -> Prepared:
         size=sum(1 for step in steps for _ in step.tree.find_all(nodes.Node)),
         text=sum(constant_text(step.tree) for step in steps) + sum(len(text) + 16 for text in constant or ()),
         paths=frozenset(path for step in steps for path in paths(step.tree)),
+        walks=sum(1 for step in steps for _ in step.tree.find_all(WALKS)),
     )
 
 

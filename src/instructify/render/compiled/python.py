@@ -90,7 +90,7 @@ class PythonTemplate:
         prepared = self._prepared
         function, generated = self._function(rows)
         listed = Listed()
-        state = State(prepared.strict, key, rows.numbers)
+        state = State(prepared.strict, key, rows.numbers, prepared.walks)
         odd: dict[int, list[str]] = {}
         columns = [rows.values(path, prepared.mutates) for path in generated.columns]
         draws = [(key.draws(rows.numbers, n) >> np.uint64(32)).tolist() for n in range(generated.draws)]

@@ -14,12 +14,22 @@ import numpy as np
 from jinja2.utils import Namespace
 
 from instructify.keys import Key
-from instructify.render.meter import _PRINTABLE, MAX_BITS, NESTING, SMALL_BITS, TUPLE, Choices
+from instructify.render.meter import (
+    _PRINTABLE,
+    MAX_BITS,
+    NESTING,
+    SMALL_BITS,
+    TUPLE,
+    WORK_LIMIT,
+    Choices,
+)
 from instructify.render.reference import PIPES, PROTECTOR
 
 MAX_GROWN = 200_000
 _ATOMS = frozenset({int, float, bool, type(None)})
 MAX_RANGE = 1_000
+ELEMENT = 4
+"""What the reference takes at most of its budget for an element that is passed by."""
 MAX_DIGITS = 1_000
 """Places before or behind the point that a decimal number may have."""
 DICT_ATTRIBUTES = frozenset(dir(dict))
@@ -43,16 +53,20 @@ class State:
         "key",
         "none_rows",
         "numbers",
+        "paid",
         "strict",
         "unlabelled",
         "unlabelled_rows",
+        "walks",
     )
 
-    def __init__(self, strict: bool, key: Key, numbers: Any) -> None:
+    def __init__(self, strict: bool, key: Key, numbers: Any, walks: int) -> None:
+        """`walks` is the number of expressions that may look at every element of a value."""
         self.strict = strict
+        self.walks = walks
         self.key = key
         self.numbers = numbers
-        self.drawn = self.grown = 0
+        self.drawn = self.grown = self.paid = 0
         self.flagged = self.unlabelled = False
         self.draws: list[list[int]] = []
         self.none_rows: list[int] = []
@@ -120,33 +134,37 @@ def grown(state: State, value: Any) -> Any:
     return value
 
 
-def _count(state: State, size: int) -> None:
-    state.grown += size
-    if state.grown > MAX_GROWN:
+def _pay(state: State, elements: int, price: int) -> None:
+    """Pay for elements that filters may walk without a loop, as if each of them did."""
+    state.paid += elements * price * state.walks
+    if state.paid > WORK_LIMIT:
         raise Slow
 
 
 def pieces(state: State, parts: list[str]) -> list[str]:
-    """Count the pieces of a text, as if they were the row's."""
-    _count(state, len(parts) << 4)
+    """Return the pieces of a text, paid for."""
+    _pay(state, len(parts), ELEMENT)
     return parts
 
 
 def pairs(state: State, *columns: Any) -> Any:
-    """Return the elements of some lists as tuples, and count these."""
-    _count(state, min(map(len, columns), default=0) * (TUPLE << 3))
+    """Return the elements of some lists as tuples, paid for."""
+    _pay(state, min(map(len, columns), default=0), TUPLE + ELEMENT)
     return zip(*columns, strict=False)
 
 
 def items(state: State, view: Any) -> Any:
-    """Count the pairs of a dictionary."""
-    _count(state, len(view) * (TUPLE << 3))
+    """Return the pairs of a dictionary, paid for."""
+    _pay(state, len(view), TUPLE + ELEMENT)
     return view
 
 
 def settled(value: Any) -> None:
     """Raise Slow for what is used up by being looked at: somebody else may look at it meanwhile."""
-    if isinstance(value, Iterator):
+    held = (
+        object.__getattribute__(value, "_Namespace__attrs").values() if value.__class__ is Namespace else ()
+    )
+    if isinstance(value, Iterator) or any(isinstance(item, (Iterator, Namespace)) for item in held):
         raise Slow
 
 
@@ -237,12 +255,18 @@ def sub(state: State, left: Any, right: Any) -> Any:
     return grown(state, left - right) if _are_numbers(left, right) else _leave()
 
 
-def small_range(state: State, *args: Any) -> range:
-    """Return a range of so few numbers that making a list of it costs little, and count them."""
+def short_range(*args: Any) -> range:
+    """Return a range of so few numbers that making a list of it costs little."""
     numbers = range(*args)
     if len(numbers) > MAX_RANGE:
         raise Slow
-    _count(state, len(numbers))
+    return numbers
+
+
+def small_range(state: State, *args: Any) -> range:
+    """Return such a range, paid for."""
+    numbers = short_range(*args)
+    _pay(state, len(numbers), ELEMENT)
     return numbers
 
 

@@ -205,6 +205,12 @@ def draws(tree: nodes.Node) -> bool:
     return any(f.name in DRAWS or _maps_draws(f) for f in (*filters, *tree.find_all(nodes.Filter)))
 
 
+def maps_draws(tree: nodes.Node) -> bool:
+    """Tell whether a tree draws for every element of a list, when that is asked for."""
+    filters = [tree] if isinstance(tree, nodes.Filter) else []
+    return any(map(_maps_draws, (*filters, *tree.find_all(nodes.Filter))))
+
+
 def _maps_draws(node: nodes.Filter) -> bool:
     return any(isinstance(arg, nodes.Const) and arg.value in DRAWS for arg in node.args)
 
@@ -215,4 +221,4 @@ def draws_conditionally(tree: nodes.Node) -> bool:
     kinds = (nodes.If, nodes.For, nodes.CondExpr, nodes.And, nodes.Or)
     branches = [*tree.find_all(kinds), *(node for node in tree.find_all(nodes.Compare) if len(node.ops) > 1)]
     inside = sum(1 for node in branches for f in node.find_all(nodes.Filter) if f.name in DRAWS)
-    return bool(every and inside) or any(map(_maps_draws, tree.find_all(nodes.Filter)))
+    return bool(every and inside) or maps_draws(tree)
