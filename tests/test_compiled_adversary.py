@@ -263,7 +263,7 @@ def test_templates_of_these_kinds_still_compile():
         "{{ words | select('equalto', text) | join }}{{ words | reject('in', [text, 'a']) | join }}",
         "{% for w in long.split() %}{{ loop.index }} {{ w }}{{ '' if loop.last else ', ' }}{% endfor %}",
         "{% for w in long.split() if w != 'w3' %}{{ w }} {% endfor %}",
-        "{% set n = namespace(n=0) %}{% for w in words if w %}{% set n.n = n.n + 1 %}{{ loop.last }}{% endfor %}",
+        "{% set n = namespace(n=0) %}{% for w in words if w %}{% set n.n = 1 %}{{ loop.last }}{% endfor %}",
         "{% for x in [['a', 'b'], ['c', 'd']] | choice %}{{ x }}{{ '' if loop.last else ',' }}{% endfor %}",
         "{% for i in range(12) %}{% for j in range(12) %}{{ i * j }} {% endfor %}{% endfor %}",
     )
