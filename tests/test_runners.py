@@ -84,6 +84,8 @@ def large(told: Path) -> tuple[int, bytes]:
     if told.is_dir():
         return os.getpid(), b""
     told.write_text(str(os.getpid()))
+    while not (told.parent / "go").exists():
+        time.sleep(0.01)
     return os.getpid(), bytes(20_000_000)
 
 
@@ -118,6 +120,7 @@ def test_a_worker_killed_while_it_sends_is_one_clear_error(tmp_path: Path) -> No
     def done(result: tuple[int, bytes]) -> None:
         process = told_by(tmp_path / "sender")
         trial.workers |= {process, result[0]}
+        (tmp_path / "go").touch()
         time.sleep(0.5)  # so that it stands in the middle of its message
         os.kill(process, signal.SIGKILL)
 
