@@ -12,6 +12,7 @@ from rich.cells import cell_len
 
 from build_kit import cli, recipe, rows_file, succeed, template, world
 from instructify.cli import show
+from instructify.errors import counted
 
 COLUMNS = ["task", "cluster", "role", "rows>", "due>", "tokens>", "why"]
 ROWS = [
@@ -117,7 +118,7 @@ def test_the_next_command_is_quoted_for_a_shell(tmp_path: Path) -> None:
 
 
 def test_counts_are_of_one_or_of_several() -> None:
-    told = [show.count(n, "task cluster") for n in (0, 1, 2, 2085)]
+    told = [counted(n, "task cluster") for n in (0, 1, 2, 2085)]
     assert told == ["0 task clusters", "1 task cluster", "2 task clusters", "2,085 task clusters"]
 
 

@@ -61,6 +61,11 @@ class RowError(InstructifyError):
         return (type(self), (self.reason, self.detail))
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things, as in `1 template` and `2,085 templates`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return the known name most like `name`, or an empty string."""
     return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)), "")

@@ -12,6 +12,7 @@ import typer
 
 from instructify.cli import show
 from instructify.cli.progress import watching
+from instructify.errors import counted
 
 if TYPE_CHECKING:
     from instructify.build import BuildResult
@@ -105,7 +106,7 @@ def verify(
         raise typer.Exit(0 if report.ok else 1)
     if not report.ok:
         raise InstructifyError(*report.problems)
-    show.say(f"ok: {show.count(report.files, 'file')}, {report.bytes:,} bytes, all as the manifest says")
+    show.say(f"ok: {counted(report.files, 'file')}, {report.bytes:,} bytes, all as the manifest says")
 
 
 def _build_data(result: BuildResult) -> dict[str, Any]:
@@ -139,14 +140,14 @@ def _show_build(result: BuildResult) -> None:
     short = [ledger for ledger in result.ledgers if ledger.kept < ledger.quota]
     if short:
         missing = sum(ledger.quota - ledger.kept for ledger in short)
-        templates = f"{len(short):,} of {show.count(len(result.ledgers), 'template')}"
-        show.say(f"{templates} ran out of rows, {show.count(missing, 'example')} short")
+        templates = f"{len(short):,} of {counted(len(result.ledgers), 'template')}"
+        show.say(f"{templates} ran out of rows, {counted(missing, 'example')} short")
     _show_differences(result)
     empty = [ledger for ledger in result.ledgers if ledger.quota and not ledger.kept]
     for ledger in empty[:10]:
         show.say(f"note: {ledger.task} / {ledger.template} kept nothing")
     if len(empty) > 10:
-        more = show.count(len(empty) - 10, "more template")
+        more = counted(len(empty) - 10, "more template")
         show.say(f"note: {more} kept nothing; see README.md of the build")
     for note in result.plan.notes:
         show.say(f"note: {note}")
@@ -202,7 +203,7 @@ def _show_profile(result: BuildResult) -> None:
     count, kernels, reference, audited = (sum(numbers[n] for numbers in rendered) for n in range(4))
     python = count - kernels - reference
     show.say(
-        f"rendered {show.count(count, 'row')}: {kernels:,} by Arrow kernels, "
+        f"rendered {counted(count, 'row')}: {kernels:,} by Arrow kernels, "
         f"{python:,} by generated functions, {reference:,} by the reference; {audited:,} audited, none differ"
     )
     slow = sorted(
@@ -221,4 +222,4 @@ def _show_profile(result: BuildResult) -> None:
         ]
         show.table("rows left to the reference", ("template", "rows>", "by reference>", "why"), shown)
     if len(slow) > 20:
-        show.say(f"and {show.count(len(slow) - 20, 'more template')}")
+        show.say(f"and {counted(len(slow) - 20, 'more template')}")

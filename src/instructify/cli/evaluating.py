@@ -14,6 +14,7 @@ from instructify.cli import show
 from instructify.cli.building import Json, Quiet
 from instructify.cli.progress import watching
 from instructify.cli.training import BuildDir, RunDir, build_notes
+from instructify.errors import counted
 
 if TYPE_CHECKING:
     from instructify.evaluate import Candidate
@@ -129,7 +130,7 @@ def lm_eval(
     held_out = read_held_out(build, task or (), limit)
     made, left_out = export_lm_eval(held_out, out, eos if score_eos else None)
     documents = sum(one.documents for one in made)
-    show.line(f"wrote {show.count(len(made), 'task')} with {show.count(documents, 'document')} to {out}")
+    show.line(f"wrote {counted(len(made), 'task')} with {counted(documents, 'document')} to {out}")
     if left_out:
         show.say(f"note: {left_out:,} examples without choices to rank are left out")
     show.line(f"next: {out}/README.md says how to run them")
@@ -184,8 +185,8 @@ def compare(
         show.say(f"note: {missing:,} of its documents have no score of ours")
     if tied := sum(one.tied for one in found):
         show.say(f"note: {tied:,} of the other choices are ties, as between choices of the same tokens")
-    agreeing = f"{sum(one.agrees for one in found):,} of {show.count(len(found), 'task')} agree"
-    show.say(f"{agreeing}, {show.count(sum(one.documents for one in found), 'document')}")
+    agreeing = f"{sum(one.agrees for one in found):,} of {counted(len(found), 'task')} agree"
+    show.say(f"{agreeing}, {counted(sum(one.documents for one in found), 'document')}")
     raise typer.Exit(0 if agree else 1)
 
 

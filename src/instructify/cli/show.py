@@ -76,7 +76,8 @@ def _fitting(
     Left out are empty columns first, then `spare`, then others from the right; never the first, which has
     the names. A column of text may be narrower than what is in it, a column of numbers may not.
     """
-    least, widest = _least(columns, rows), _widest(columns, rows)
+    widest = _widest(columns, rows)
+    least = _least(columns, rows, widest)
     kept = dict.fromkeys(range(len(columns)))
 
     def room() -> int:
@@ -112,12 +113,12 @@ def _widest(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
     ]
 
 
-def _least(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+def _least(columns: Sequence[str], rows: Sequence[Sequence[str]], widest: Sequence[int]) -> list[int]:
     """Return how narrow each column may get: names and long words may be broken, numbers may not."""
     from rich.cells import cell_len
 
     found = []
-    for n, (column, width) in enumerate(zip(columns, _widest(columns, rows), strict=True)):
+    for n, (column, width) in enumerate(zip(columns, widest, strict=True)):
         if column.endswith(">"):
             found.append(width)
         elif n == 0:
@@ -147,8 +148,3 @@ def line(text: str = "") -> None:
 def next_step(command: str, *arguments: str | Path) -> None:
     """Print the command to go on with, its arguments quoted for a shell."""
     line(f"next: instructify {command} {shlex.join(map(str, arguments))}")
-
-
-def count(number: int, noun: str) -> str:
-    """Return a number of things, as in `1 template` and `2,085 templates`."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")

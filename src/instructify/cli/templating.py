@@ -10,6 +10,7 @@ import typer
 
 from instructify.cli import show
 from instructify.cli.building import Json
+from instructify.errors import counted
 
 if TYPE_CHECKING:
     from instructify.templates import Template, TemplateLibrary
@@ -51,7 +52,7 @@ def list_(
         return
     show.table("", ("dataset", "templates>"), [(name, str(len(found))) for name, found in matching.items()])
     total = sum(map(len, matching.values()))
-    show.say(f"{show.count(total, 'template')} for {show.count(len(matching), 'dataset')}")
+    show.say(f"{counted(total, 'template')} for {counted(len(matching), 'dataset')}")
 
 
 @app.command("show")
@@ -175,9 +176,9 @@ def _show_coverage(what: str, covered: Mapping[str, Coverage]) -> None:
 
 
 def _say_total(total: TemplateStats, datasets: int, clusters: int) -> None:
-    covered = f"{show.count(datasets, 'dataset')}, {show.count(clusters, 'task cluster')}"
+    covered = f"{counted(datasets, 'dataset')}, {counted(clusters, 'task cluster')}"
     kinds = f"{total.task:,} task, {total.inverted:,} inverted"
-    show.say(f"{show.count(total.templates, 'template')} for {covered}: {kinds}")
+    show.say(f"{counted(total.templates, 'template')} for {covered}: {kinds}")
     show.say(
         f"{total.question:,} ask a question, {total.instruction:,} give an instruction, "
         f"{total.statement:,} only state; {total.rationales:,} have a rationale"
@@ -227,7 +228,7 @@ def add(
     root = install_promptsource()
     library = _library([collection])
     count = sum(len(library.templates(name)) for name in library.datasets())
-    show.line(f"promptsource: {show.count(count, 'template')} in {root}")
+    show.line(f"promptsource: {counted(count, 'template')} in {root}")
 
 
 def _library(source: list[str] | None) -> TemplateLibrary:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
 from urllib.parse import quote
 
+from instructify.errors import counted
 from instructify.lint.engine import Finding, counts
 from instructify.lint.table import RULES
 
@@ -42,10 +43,10 @@ def as_text(report: Report, version: str) -> str:
     ]
     lines += [f"note: {note}" for note in report.notes]
     severities = Counter(finding.severity for finding in report.findings)
-    told = ", ".join(_plural(severities[severity], severity) for severity in ("error", "warning"))
+    told = ", ".join(counted(severities[severity], severity) for severity in ("error", "warning"))
     lines.append(
-        f"{_plural(report.templates, 'template')} of {_plural(report.datasets, 'dataset')}, "
-        f"{_plural(report.rows, 'sample row')}: {told}, {severities['info']:,} info"
+        f"{counted(report.templates, 'template')} of {counted(report.datasets, 'dataset')}, "
+        f"{counted(report.rows, 'sample row')}: {told}, {severities['info']:,} info"
     )
     return "\n".join(lines) + "\n"
 
@@ -141,10 +142,6 @@ def _message(text: str) -> str:
 
 def _property(text: str) -> str:
     return _message(text).replace(":", "%3A").replace(",", "%2C")
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def sorted_findings(findings: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Sequence
 
 from instructify.compose.budget import Budget
+from instructify.errors import counted
 from instructify.preview.model import Card, Example, Sheet
-from instructify.report.text import count
 
 UNKNOWN = 12
 """Characters without a token that are named."""
@@ -33,7 +33,7 @@ def notes(example: Example, budget: Budget | None) -> list[str]:
     if example.exemplars:
         rows = ", ".join(map(str, example.exemplars))
         noun = "row" if len(example.exemplars) == 1 else "rows"
-        said.append(f"{count(len(example.exemplars), 'exemplar')}: {noun} {rows} of the training split")
+        said.append(f"{counted(len(example.exemplars), 'exemplar')}: {noun} {rows} of the training split")
     if example.size is not None and budget is not None:
         size = example.size
         said.append(
@@ -43,9 +43,9 @@ def notes(example: Example, budget: Budget | None) -> list[str]:
         if size.unknown:
             said.append(f"without a token: {' '.join(size.unknown[:UNKNOWN])}")
     if example.dropped_shots:
-        said.append(f"{count(example.dropped_shots, 'exemplar')} left out to fit the budget")
+        said.append(f"{counted(example.dropped_shots, 'exemplar')} left out to fit the budget")
     if example.cut:
-        said.append(f"{count(example.cut, 'character')} cut out to fit the budget")
+        said.append(f"{counted(example.cut, 'character')} cut out to fit the budget")
     return said
 
 

@@ -59,20 +59,18 @@ PATTERNS: Mapping[str, str] = {
 class LoadedRecipe:
     """A recipe and where it came from; paths in it are relative to `base`.
 
-    `positions` are those of the file's values, and `task_lines` the lines on which the tasks stand; none
-    where there is no file.
+    `positions` are those of the file's values; None where there is no file.
     """
 
     recipe: Recipe
     path: Path
     base: Path
     text_sha256: str
-    task_lines: tuple[int, ...] = ()
     positions: yaml.Positions | None = field(default=None, repr=False, compare=False)
 
     def where(self, task: int) -> str:
         """Return the place of a task in messages, as `recipe.yaml:12`."""
-        return f"{self.path.name}:{self.task_lines[task]}" if self.task_lines else self.path.name
+        return self.place("tasks", task)
 
     def place(self, *path: str | int) -> str:
         """Return the place of a value in messages, as `recipe.yaml:12`; `path` are its keys and indices."""
@@ -88,8 +86,7 @@ def load_recipe(path: Path) -> LoadedRecipe:
         raise InstructifyError(Problem("the recipe is empty", where, "a mapping with name, output and tasks"))
     recipe = validate(Recipe, tree, positions, where)
     full = path.absolute()
-    lines = tuple(positions.line(("tasks", number)) for number in range(len(recipe.tasks)))
-    return LoadedRecipe(recipe, full, full.parent, hashlib.sha256(data).hexdigest(), lines, positions)
+    return LoadedRecipe(recipe, full, full.parent, hashlib.sha256(data).hexdigest(), positions)
 
 
 def validate(model: type[Model], data: Any, positions: yaml.Positions, where: str) -> Model:

@@ -11,13 +11,14 @@ from typing import Any
 
 from markupsafe import Markup
 
+from instructify.errors import counted
 from instructify.report import tables
 from instructify.report.chart import loss_curves, template_dots
 from instructify.report.findings import ALPHA, Finding, Findings
 from instructify.report.flips import Flip, flip, places, read_rows, row_at
 from instructify.report.read import Experiment, Training, model_title, read_prompts
 from instructify.report.tables import Cell, Table
-from instructify.report.text import count, duration, interval, mebibytes, percent, points, probability
+from instructify.report.text import duration, interval, mebibytes, percent, points, probability
 
 Facts = tuple[tuple[str, str], ...]
 
@@ -112,10 +113,10 @@ def _summary(findings: Findings) -> Iterator[str]:
     if not total:
         yield "No held-out dataset could be compared."
     elif verdicts["no effect found"] == total:
-        yield f"No effect was found on {count(total, 'held-out dataset')} {test}."
+        yield f"No effect was found on {counted(total, 'held-out dataset')} {test}."
     else:
         yield (
-            f"Of {count(total, 'held-out dataset')}, tuning improved {verdicts['improved']} and made "
+            f"Of {counted(total, 'held-out dataset')}, tuning improved {verdicts['improved']} and made "
             f"{verdicts['got worse']} worse; on {verdicts['no effect found']} no effect was found {test}."
         )
     for scored, reason in findings.left_out:
@@ -123,14 +124,14 @@ def _summary(findings: Findings) -> Iterator[str]:
     for variant, average in findings.averages.items():
         of = f"Variant {variant}, averaged" if findings.has_variants else "Averaged"
         yield (
-            f"{of} over {count(average.datasets, 'dataset')} of equal weight, the mean score went from "
+            f"{of} over {counted(average.datasets, 'dataset')} of equal weight, the mean score went from "
             f"{percent(average.before)} to {percent(average.after)}: {points(average.mean)} points "
             f"(95 % interval {interval(average.interval)}, p {probability(average.p)})."
         )
     for model, changes in findings.controls.items():
         gained = sum(change.p < ALPHA and change.mean > 0 for _, change in changes)
         yield (
-            f"Negative control ({model}): {gained} of {count(len(changes), 'dataset')} rose, each tested "
+            f"Negative control ({model}): {gained} of {counted(len(changes), 'dataset')} rose, each tested "
             "alone at 5 %."
         )
 
@@ -160,7 +161,7 @@ def _sentences(finding: Finding, datasets: int, seen: Mapping[str, Any]) -> Iter
     """Say in words what was found on one dataset, and what limits it."""
     change = finding.change
     around = f"(95 % interval {interval(change.interval)})"
-    improved = f"{change.improved} of {count(len(change.by_template), 'template')} improved"
+    improved = f"{change.improved} of {counted(len(change.by_template), 'template')} improved"
     if finding.verdict == "no effect found":
         yield f"No effect found: the mean changed by {points(change.mean)} points {around}; {improved}."
         if change.decidable:
@@ -180,7 +181,7 @@ def _sentences(finding: Finding, datasets: int, seen: Mapping[str, Any]) -> Iter
             other = interval(change.template_interval)
             yield f"With other templates too the change could be none (95 % interval {other})."
     if change.widened:
-        few = f"Only {count(change.changed, 'document')}" if change.changed else "No document"
+        few = f"Only {counted(change.changed, 'document')}" if change.changed else "No document"
         yield f"{few} changed at all, so the interval is widened."
     if seen.get("note"):
         yield f"Of the base model: {seen['note']}."
@@ -262,11 +263,11 @@ def _training_in_words(trainings: Sequence[Training]) -> Iterator[str]:
     if method and parameters and "steps" in facts:
         share = parameters["trainable"] / parameters["all"]
         controls = sum(bool(training.facts["finetune"].get("shuffle_targets")) for training in trainings)
-        seeds = count(len(trainings) - controls, "seed")
-        seeds += f" and {count(controls, 'negative control')}" if controls else ""
+        seeds = counted(len(trainings) - controls, "seed")
+        seeds += f" and {counted(controls, 'negative control')}" if controls else ""
         yield (
             f"Trained {method}: {parameters['trainable']:,} of {parameters['all']:,} parameters "
-            f"({percent(share)} %), {count(facts['steps'], 'step')}, {seeds}."
+            f"({percent(share)} %), {counted(facts['steps'], 'step')}, {seeds}."
         )
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from markupsafe import Markup
 
+from instructify.errors import counted
 from instructify.report.chart import interval_bar
 from instructify.report.findings import Finding, Findings
 from instructify.report.scores import BASE, COT, TUNED, Scored
-from instructify.report.text import DASH, count, interval, percent, points, probability
+from instructify.report.text import DASH, interval, percent, points, probability
 from instructify.stats import Macro, Spread
 
 
@@ -144,7 +145,7 @@ def _left_out_row(scored: Scored, reason: str, columns: int) -> tuple[Cell, ...]
 def _average_row(name: str, average: Macro, reach: float, thoughts: bool) -> tuple[Cell, ...]:
     blank = Cell("")
     return (
-        Cell(name, f"{count(average.datasets, 'dataset')}, equal weight, means"),
+        Cell(name, f"{counted(average.datasets, 'dataset')}, equal weight, means"),
         *[blank] * 5,
         Cell(percent(average.before)),
         Cell(percent(average.after)),

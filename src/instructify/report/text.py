@@ -60,11 +60,6 @@ def loglikelihood(value: float) -> str:
     return f"{value:.3f}".replace("-", MINUS)
 
 
-def count(number: int, noun: str) -> str:
-    """Return "1 dataset" or "2,000 datasets"."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
 def duration(seconds: float) -> str:
     """Return seconds as "48 s", "6 min 5 s" or "2 h 10 min"."""
     whole = round(seconds)

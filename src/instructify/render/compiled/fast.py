@@ -27,8 +27,6 @@ def join(value: Any, separator: Any = "", attribute: Any = None) -> str:
     """Return the printed elements, joined."""
     if attribute is not None or separator.__class__ is not str:
         raise Slow
-    if value.__class__ is str and len(value) > MAX_WALKED:
-        raise Slow
     items = value if value.__class__ is list else list(value)
     if len(separator) * len(items) > MAX_GROWN:
         raise Slow
@@ -89,18 +87,12 @@ def sparing(function: Callable[..., Any]) -> Callable[..., Any]:
     return walking
 
 
-def picking(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a filter that looks at every element beside what it is given, where that is small."""
-
-    def picked(value: Any, *args: Any, **named: Any) -> Any:
-        for arg in (*args, *named.values()):
-            if arg.__class__ not in (list, tuple) or len(arg) > MAX_LISTED:
-                arg = (arg,)
-            if not all(_is_small(item) for item in arg):
-                raise Slow
-        return function(value, *args, **named)
-
-    return picked
+def _check_small(given: Iterable[Any]) -> None:
+    """Raise Slow unless every element of a list may be compared with all of this."""
+    for arg in given:
+        listed = arg if arg.__class__ in (list, tuple) and len(arg) <= MAX_LISTED else (arg,)
+        if not all(map(_is_small, listed)):
+            raise Slow
 
 
 def _is_small(value: Any) -> bool:
@@ -146,6 +138,7 @@ def sequence_filters(
         return slow["map"](value, *args, **named) if apply is None else _each(apply, value)
 
     def chosen(name: str, by_attribute: bool, value: Any, *args: Any, **named: Any) -> Any:
+        _check_small((*args, *named.values()))
         get = getter(args[0]) if by_attribute and args else None
         test = tester(args[by_attribute:])
         if named or test is None or (by_attribute and get is None):

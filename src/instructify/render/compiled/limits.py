@@ -86,12 +86,10 @@ def _check_call(node: nodes.Call) -> None:
 
 def _are_small(given: Iterable[nodes.Node], most: int) -> bool:
     listed = list(given)
-    return len(listed) <= most and all(map(_is_small, listed))
+    return len(listed) <= most and all(is_constant(node) and _is_small(node) for node in listed)
 
 
 def _is_small(node: nodes.Node) -> bool:
-    if not is_constant(node):
-        return False
     value = node.node.value if isinstance(node, (nodes.Neg, nodes.Pos)) else node.value  # type: ignore[attr-defined]
     if isinstance(value, str):
         return len(value) <= MAX_CONSTANT

@@ -131,8 +131,7 @@ _OWN: tuple[Callable[..., Any], ...] = (
     listed,
 )
 """What generated functions call by its own name."""
-WALKING = "list map max min most_frequent reject rejectattr select selectattr sort unique".split()
-PICKING = "reject rejectattr select selectattr".split()
+WALKING = "join list map max min most_frequent reject rejectattr select selectattr sort unique".split()
 COMPARING = ("eq", "equalto", "ge", "gt", "in", "le", "lt", "ne", "sameas")
 
 
@@ -171,11 +170,8 @@ def namespace_for(dialect: Dialect) -> Mapping[str, Any]:
     quick |= fast.sequence_filters(env, context, slow)
     names |= {f"filter_{name}": function for name, function in quick.items()}
     names |= {f"filter_{name}": fast.sparing(names[f"filter_{name}"]) for name in WALKING}
-    names |= {f"filter_{name}": fast.picking(names[f"filter_{name}"]) for name in PICKING}
     names |= {f"test_{name}": plain(env, context, function) for name, function in env.tests.items()}
-    names |= {
-        f"test_{name}": _settled(names[f"test_{name}"]) for name in COMPARING if f"test_{name}" in names
-    }
+    names |= {f"test_{name}": _settled(names[f"test_{name}"]) for name in COMPARING}
     names |= {f"global_{name}": value for name, value in env.globals.items()}
     names |= {function.__name__: function for function in _OWN}
     names |= {

@@ -201,18 +201,20 @@ def held(tree: nodes.Node) -> Iterator[tuple[str, nodes.Expr]]:
 
 def draws(tree: nodes.Node) -> bool:
     """Tell whether a tree makes keyed draws."""
-    filters = [tree] if isinstance(tree, nodes.Filter) else []
-    return any(f.name in DRAWS or _maps_draws(f) for f in (*filters, *tree.find_all(nodes.Filter)))
+    return maps_draws(tree) or any(node.name in DRAWS for node in _filters(tree))
 
 
 def maps_draws(tree: nodes.Node) -> bool:
     """Tell whether a tree draws for every element of a list, when that is asked for."""
-    filters = [tree] if isinstance(tree, nodes.Filter) else []
-    return any(map(_maps_draws, (*filters, *tree.find_all(nodes.Filter))))
+    given = (arg for node in _filters(tree) for arg in node.args)
+    return any(isinstance(arg, nodes.Const) and arg.value in DRAWS for arg in given)
 
 
-def _maps_draws(node: nodes.Filter) -> bool:
-    return any(isinstance(arg, nodes.Const) and arg.value in DRAWS for arg in node.args)
+def _filters(tree: nodes.Node) -> Iterator[nodes.Filter]:
+    """Yield every filter of a tree, the tree itself too where it is one."""
+    if isinstance(tree, nodes.Filter):
+        yield tree
+    yield from tree.find_all(nodes.Filter)
 
 
 def draws_conditionally(tree: nodes.Node) -> bool:
