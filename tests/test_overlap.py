@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from instructify.keys import Key
 from instructify.overlap import minhash
+from instructify.overlap import words as overlap_words
 from instructify.overlap.fields import Leaves, other_values, text_leaves
 from instructify.overlap.fold import fold
 from instructify.overlap.postings import Postings, firsts
@@ -86,6 +87,27 @@ def test_a_text_has_the_same_hash_wherever_it_stands(batch):
     one = fold(batch)
     hashes = one.characters.spans(one.texts[:-1], one.texts[1:]).tolist()
     assert hashes == [hash_of(kept(text)) for text in batch]
+
+
+@settings(max_examples=300, deadline=None)
+@given(texts.filter(len), st.integers(0, 2))
+@example(["漢字\t¨a b\0\0", "", " \u0301b", "a\u2028b\xa0c", "\0"], 1)
+def test_words_are_those_of_each_text_however_often_they_are_said(batch, lead):
+    padded = pa.array(["x\u0323"] * lead + batch * 2, pa.large_string()).slice(lead)
+    found = overlap_words.words(padded)
+    expected = [[hash_of(word) for word in words(text)] for text in batch * 2]
+    spans = pairwise(found.starts.tolist())
+    assert [found.hashes[start:stop].tolist() for start, stop in spans] == expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(texts, st.integers(0, 2), st.integers(1, 60))
+def test_lots_of_texts_are_all_texts_in_order(batch, lead, most):
+    given_ = pa.array(["xyz"] * lead + batch, pa.large_string()).slice(lead)
+    lots = list(overlap_words.batches(given_, most))
+    assert [start + n for start, lot in lots for n in range(len(lot))] == list(range(len(batch)))
+    assert [text for _, lot in lots for text in lot.to_pylist()] == batch
+    assert all(len(lot) == 1 or len("".join(lot.to_pylist()).encode()) <= most for _, lot in lots)
 
 
 def same(one, other):

@@ -185,6 +185,10 @@ PIECES = [" ".join(f"{word}{n}" for n in range(size)) for size, word in enumerat
 WRITTEN = st.lists(st.sampled_from(PIECES), max_size=5).map(" ".join)
 
 
+def array(texts):
+    return pa.array(texts, pa.large_string())
+
+
 def windows(text, size=ngrams.WORDS):
     words = text.split()
     return [tuple(words[n : n + size]) for n in range(len(words) - size + 1)]
@@ -210,12 +214,12 @@ def own_ngrams(held_out):
 @given(st.lists(WRITTEN, max_size=8), st.lists(WRITTEN, max_size=6), st.integers(1, 3))
 def test_ngrams_find_the_texts_that_share_thirteen_words_of_which_eight_are_the_rows(held_out, train, lot):
     rows = np.arange(len(held_out))
-    lots = [(held_out[n : n + lot], rows[n : n + lot]) for n in range(0, len(held_out), lot)]
+    lots = [(array(held_out[n : n + lot]), rows[n : n + lot]) for n in range(0, len(held_out), lot)]
     held = NgramIndex.of([("t", template_ngrams(lots))])
     known = own_ngrams(held_out)
     shared = [(n, set(windows(text)) & known.keys()) for n, text in enumerate(train)]
     expected = [(n, min(known[window] for window in both)) for n, both in shared if both]
-    place, owner = held.find(train)
+    place, owner = held.find(array(train))
     assert list(zip(place.tolist(), held.rows[owner].tolist(), strict=True)) == expected
 
 
@@ -223,13 +227,13 @@ def test_the_words_of_a_template_are_no_leak_but_a_row_is():
     instruction = "Read the text below and say in one word whether its author liked what was seen: {}"
     texts = [f"{VOCABULARY[n % 8]}{n} " * 13 for n in range(30)]
     rows = [np.arange(first, min(first + 7, 30)) for first in range(0, 30, 7)]
-    lots = [([instruction.format(texts[row]) for row in lot], lot) for lot in rows]
-    other = template_ngrams([(["x " * 13], np.array([4]))])
+    lots = [(array([instruction.format(texts[row]) for row in lot]), lot) for lot in rows]
+    other = template_ngrams([(array(["x " * 13]), np.array([4]))])
     twice = [*lots, *lots]  # as when each row is rendered in two variants
     held = NgramIndex.of([("t", template_ngrams(twice)), ("u", other)])
     short = instruction.format(texts[3].split()[0])
     train = [instruction.format("something else"), f"Translate: {texts[12]}", "x, X. x " * 5, short]
-    place, owner = held.find(train)
+    place, owner = held.find(array(train))
     assert place.tolist() == [1, 2]
     assert held.rows[owner].tolist() == [12, 4]
     assert [held.tasks[n] for n in held.task[owner]] == ["t", "u"]
@@ -293,11 +297,11 @@ def test_words_of_a_composition_are_no_wording_that_texts_share():
     tail = "so tell us now what you make of this"
     own = [" ".join(f"word{n}of{row}" for n in range(9)) for row in range(len(asking))]
     held_out = [f"{one} {tail} {text}" for one, text in zip(own, asking, strict=True)]
-    lots = [(held_out, np.arange(len(held_out)))]
+    lots = [(array(held_out), np.arange(len(held_out)))]
     unaware = NgramIndex.of([("t", template_ngrams(lots))])
     aware = NgramIndex.of([("t", template_ngrams(lots, phrases("en")))])
     train = [f"quite another story of a tree {tail} {text}" for text in asking]
     longest = [n for n, text in enumerate(asking) if text.count(" ") > 6]
-    assert unaware.find(train)[0].tolist() == longest != []
-    assert aware.find(train)[0].tolist() == []
-    assert aware.find([f"{one} {tail}" for one in own])[0].tolist() == list(range(len(own)))
+    assert unaware.find(array(train))[0].tolist() == longest != []
+    assert aware.find(array(train))[0].tolist() == []
+    assert aware.find(array([f"{one} {tail}" for one in own]))[0].tolist() == list(range(len(own)))

@@ -29,6 +29,8 @@ from instructify.publish.stage import Stage
 from instructify.runners import Runner
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from instructify.build.make import Shard
 
 NGRAM = "leak-ngram"
@@ -155,7 +157,7 @@ def write_ngrams(plan: Plan, stage: Stage, shards: Sequence[Shard]) -> NgramFile
     return NgramFiles(stage.staging / "leaks", index.tasks, " ".join(digests))
 
 
-def _texts(staging: Path, shards: Iterable[Shard], template: str) -> Iterator[tuple[list[str], I64]]:
+def _texts(staging: Path, shards: Iterable[Shard], template: str) -> Iterator[tuple[pa.Array, I64]]:
     """Yield prompts with targets, and the row numbers, of one template in each shard."""
     import pyarrow as pa
 
@@ -167,9 +169,12 @@ def _texts(staging: Path, shards: Iterable[Shard], template: str) -> Iterator[tu
             yield _said(chosen["inputs"], chosen["targets"]), chosen["row"].to_numpy()
 
 
-def _said(inputs: Any, targets: Any) -> list[str]:
-    pairs = zip(inputs.to_pylist(), targets.to_pylist(), strict=True)
-    return [f"{prompt}\n{target}" for prompt, target in pairs]
+def _said(inputs: pa.Array | pa.ChunkedArray, targets: pa.Array | pa.ChunkedArray) -> pa.Array:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    texts = pc.binary_join_element_wise(inputs, targets, pa.scalar("\n", inputs.type))
+    return texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
 
 
 def without_ngrams(part: Part, files: NgramFiles) -> tuple[Part, Counter[str]]:

@@ -10,14 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from instructify.keys import I64, U64
-from instructify.overlap.fields import Leaves
-from instructify.overlap.fold import Sums, fold
+from instructify.overlap.fold import Sums
 from instructify.overlap.postings import I32, Postings
+from instructify.overlap.words import batches, words
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 WORDS = 13
 OWN_WORDS = 8  # words of an n-gram that have to be the row's, not the template's
@@ -34,14 +38,15 @@ class Ngrams:
     rows: I64
 
 
-def template_ngrams(batches: Iterable[tuple[Sequence[str], I64]], phrases: Sequence[str] = ()) -> Ngrams:
+def template_ngrams(said: Iterable[tuple[pa.Array, I64]], phrases: Sequence[str] = ()) -> Ngrams:
     """Return what one held-out task's rows say under one template: their n-grams, not the template's.
 
-    `batches` are rendered texts with their row numbers. A word is the template's where three in a row are
-    in more than half of the first rows; an n-gram counts with OWN_WORDS others, and in at most MOST_ROWS
-    rows. Words in `phrases` are the template's as well. With a single row nothing else can be told apart.
+    `said` are rendered texts (`large_string`) with their row numbers. A word is the template's where three in
+    a row are in more than half of the first rows; an n-gram counts with OWN_WORDS others, and in at most
+    MOST_ROWS rows. Words in `phrases` are the template's as well. With a single row nothing else can be told
+    apart.
     """
-    lots = iter(lot for texts, rows in batches for lot in _lots(texts, rows))
+    lots = iter(lot for texts, rows in said for lot in _lots(texts, rows))
     first: list[_Lot] = []
     for lot in lots:
         first.append(lot)
@@ -70,7 +75,9 @@ def _template_words(lots: Sequence[_Lot]) -> U64:
 
 
 def _small_ngrams(texts: Sequence[str]) -> U64:
-    lots = _lots(texts, np.arange(len(texts)))
+    import pyarrow as pa
+
+    lots = _lots(pa.array(texts, pa.large_string()), np.arange(len(texts)))
     return np.concatenate(
         [np.zeros(0, np.uint64), *(lot.words.windows(_SMALL)[lot.inside(_SMALL)] for lot in lots)]
     )
@@ -108,11 +115,14 @@ class NgramIndex:
         pairs, owner = np.unique(task * most + row, return_inverse=True)
         return cls(tasks, (pairs // most).astype(np.int32), pairs % most, Postings.of(keys, owner))
 
-    def find(self, texts: Sequence[str]) -> tuple[I64, I64]:
-        """Return (position, owner) of each text that shares an n-gram, with the first row that has one."""
+    def find(self, texts: pa.Array) -> tuple[I64, I64]:
+        """Return (position, owner) of each text that shares an n-gram, with the first row that has one.
+
+        `texts` are a `large_string` array without nulls.
+        """
         positions, owners = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         for lot in _lots(texts, np.arange(len(texts))):
-            keys, position = lot.ngrams(np.zeros(0, np.uint64))
+            keys, position = lot.every()
             place, owner = self.postings.find(keys)
             positions.append(position[place])
             owners.append(owner)
@@ -137,6 +147,11 @@ class _Lot:
         stops = np.repeat(self.starts[1:], np.diff(self.starts))[:count]
         return np.arange(size, size + count) <= stops
 
+    def every(self) -> tuple[U64, I64]:
+        """Return all n-grams, and the row of each."""
+        kept = np.flatnonzero(self.inside(WORDS))
+        return self.words.windows(WORDS)[kept], self.row[kept]
+
     def ngrams(self, template_words: U64) -> tuple[U64, I64]:
         """Return the n-grams that have enough words of their own, and the row of each."""
         small = self.words.windows(_SMALL)
@@ -149,12 +164,9 @@ class _Lot:
         return self.words.windows(WORDS)[kept], self.row[:count][kept]
 
 
-def _lots(texts: Sequence[str], rows: I64) -> Iterator[_Lot]:
+def _lots(texts: pa.Array, rows: I64) -> Iterator[_Lot]:
     """Yield the words of texts in parts."""
-    order = np.argsort(rows, kind="stable")
-    leaves = Leaves(rows[order], np.zeros(len(texts), np.uint64), [texts[n] for n in order.tolist()])
-    for part in leaves.batches():
-        folded = fold(part.texts)
-        hashes = folded.characters.spans(folded.words[:-1], folded.words[1:])
-        starts = np.searchsorted(folded.words[:-1], folded.texts)
-        yield _Lot(Sums.of(hashes), np.repeat(part.rows, np.diff(starts)), starts, part.rows)
+    for start, some in batches(texts):
+        found = words(some)
+        row = rows[start : start + len(some)]
+        yield _Lot(Sums.of(found.hashes), np.repeat(row, np.diff(found.starts)), found.starts, row)
