@@ -4,8 +4,10 @@
     python scripts/bench_gate.py --workers 1 2 4              the same with more workers
     python scripts/bench_gate.py --recall DATA                planted near copies of real texts, by length
     python scripts/bench_gate.py --clean DATA                 datasets that have nothing to do with each other
+    python scripts/bench_gate.py --rendered BUILD             rendered examples, against folding each text
 
-DATA is a folder with <dataset>[/<subset>]/<split>.parquet. Trust the ratios of one run, not the seconds.
+DATA is a folder with <dataset>[/<subset>]/<split>.parquet, BUILD one that was built with held-out
+tasks. Trust the ratios of one run, not the seconds.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from instructify.build.gate import GateTask, run_gate
@@ -31,7 +34,9 @@ from instructify.origins import Identity, relation
 from instructify.overlap.fields import text_leaves
 from instructify.overlap.fold import fold
 from instructify.overlap.heldout import HeldOutIndex, prepare
+from instructify.overlap.ngrams import NgramIndex, template_ngrams
 from instructify.overlap.units import Limits
+from instructify.overlap.words import batches
 from instructify.recipe.leaks import LeakGate
 from instructify.recipe.models import FilesSource
 from instructify.runners import open_runner
@@ -236,6 +241,29 @@ def _related(train: str, held_out: str) -> bool:
     return relation(one, other) is not None
 
 
+def rendered(build: Path) -> None:
+    """Print how fast the training examples of a build are compared with its held-out ones, on one core."""
+    held_out, train = (_said(sorted((build / "parquet").glob(f"{part}-*"))) for part in ("eval", "train"))
+    index = NgramIndex.of([("held out", template_ngrams([(held_out, np.arange(len(held_out)))]))])
+    began = time.process_time()
+    hits = len(index.find(train)[0])
+    took = time.process_time() - began
+    began = time.process_time()
+    for _, some in batches(train, 1 << 18):
+        fold(some.to_pylist())
+    folded = time.process_time() - began
+    size = pc.sum(pc.binary_length(train)).as_py() / 1e6
+    print(f"{len(train):,} training examples, {size:,.0f} MB, {len(held_out):,} held out: {hits:,} hits")
+    print(f"{took:.2f} CPU seconds, {size / took:.0f} MB/s; to fold each text alone takes {folded:.2f} s")
+
+
+def _said(paths: Sequence[Path]) -> pa.Array:
+    table = pa.concat_tables([pq.read_table(path, columns=["inputs", "targets"]) for path in paths])
+    columns = [column.cast(pa.large_string()) for column in table.columns]
+    end = pa.scalar("\n", pa.large_string())
+    return pc.binary_join_element_wise(*columns, end).combine_chunks()
+
+
 def main() -> None:
     """Run the bench that the arguments ask for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -245,11 +273,14 @@ def main() -> None:
     parser.add_argument("--near-duplicates", action="store_true", help="look for them in training too")
     parser.add_argument("--recall", type=Path, help="folder of real data")
     parser.add_argument("--clean", type=Path, help="folder of real data")
+    parser.add_argument("--rendered", type=Path, help="a build with held-out tasks")
     chosen = parser.parse_args()
     if chosen.recall:
         recall(chosen.recall)
     elif chosen.clean:
         clean(chosen.clean)
+    elif chosen.rendered:
+        rendered(chosen.rendered)
     else:
         speed(chosen.rows, chosen.held_out, chosen.workers, chosen.near_duplicates)
 
