@@ -13,7 +13,7 @@ from instructify.keys import Key
 from instructify.overlap import minhash
 from instructify.overlap import words as overlap_words
 from instructify.overlap.fields import Leaves, other_values, text_leaves
-from instructify.overlap.fold import fold
+from instructify.overlap.fold import _categories, fold
 from instructify.overlap.postings import Postings, firsts
 from instructify.overlap.units import Units, common, contexts, units, whole, without_a_word
 
@@ -128,6 +128,11 @@ def test_case_width_punctuation_and_spacing_do_not_count_but_letters_and_digits_
     assert same("It 's a  CAFÉ; 12 km!", "its a cafe\u0301 １２ km")
     assert not same("12 km", "13 km")
     assert same("한국어", unicodedata.normalize("NFD", "한국어"))
+
+
+def test_the_categories_are_those_of_every_code_point():
+    every = (unicodedata.category(chr(n))[0] for n in range(0x110000))
+    assert bytes(_categories()).decode("ascii") == "".join(every)
 
 
 def test_a_printed_fold_keeps_punctuation():

@@ -27,6 +27,7 @@ _KEY = Key.of("instructify.overlap")
 _BASE = 0xD6E8FEB86659FD95  # odd, so that it has an inverse modulo 2**64
 _LENGTH = np.uint64(0x9E3779B97F4A7C15)
 _LINE_ENDS = "\n\x0b\x0c\r\x1c\x1d\x1e\x85\u2028\u2029"  # those of str.splitlines
+_PLANES = (0, 1, 2, 3, 14)  # all others are unassigned or for private use, category C
 _NOTHING, _SPACE, _LINE, _TEXT, _LETTER, _ALONE = range(6)
 
 
@@ -138,7 +139,12 @@ def _kinds(kept: Kept) -> npt.NDArray[np.uint8]:
 @lru_cache(maxsize=1)
 def _categories() -> npt.NDArray[np.uint8]:
     """Return the first letter of each code point's Unicode category."""
-    return np.frombuffer("".join(unicodedata.category(chr(n))[0] for n in range(0x110000)).encode(), np.uint8)
+    found = np.full(0x110000, ord("C"), np.uint8)
+    for plane in _PLANES:
+        start, stop = plane << 16, (plane + 1) << 16
+        letters = "".join(unicodedata.category(chr(n))[0] for n in range(start, stop))
+        found[start:stop] = np.frombuffer(letters.encode(), np.uint8)
+    return found
 
 
 @lru_cache(maxsize=1)
