@@ -243,6 +243,55 @@ def test_work_that_hides_in_filters_and_values_is_paid_for_on_every_path(case):
     assert compare(make(body + " ||| t"), rows) == ["over-budget"]
 
 
+LOOK = "{% if v == v %}{% endif %}"
+ONES = ", ".join("1" * 2_000)
+LOOKED_AT: dict[str, tuple[str, Any]] = {
+    "a list of many numbers": ("{% set v = [1] * 9000 %}" + LOOK * 60, ROW),
+    "a list of many lists": ("{% set v = [[]] * 9000 %}" + LOOK * 30, ROW),
+    "a list of long texts": ("{% set v = [text] * 20 %}" + LOOK * 60, {"text": "a" * 9_000}),
+    "numbers of many digits": ("{% set v = [99999999999999999999] * 4000 %}" + LOOK * 3, ROW),
+    "a literal, in a loop": (f"{{% set v = [{ONES}] %}}{{% for i in range(300) %}}{LOOK}{{% endfor %}}", ROW),
+    "a view, several times in one place": (
+        "{% set v = table.items() %}" + "{% if v == v == v == v %}{% endif %}" * 30,
+        {"table": {f"k{n}": n for n in range(100)}},
+    ),
+    "the words of a text": ("{{ text | wordcount }}" * 20, {"text": LONG}),
+    "the title of a text": ("{{ text | title | length }}" * 20, {"text": LONG}),
+    "a text composed again and again": (
+        ("{{ text" + " | nfc" * 8 + " | length }}") * 5,
+        {"text": LONG + "é"},
+    ),
+    "the bytes of a value": ("{{ blob | max }}" * 20, {"blob": b"a" * 60_000}),
+    "bytes, the other way round": (
+        ("{{ blob" + " | reverse" * 8 + " | length }}") * 3,
+        {"blob": b"a" * 60_000},
+    ),
+    "numbers made of texts": (
+        ("{{ words" + " | map('int')" * 4 + " | list | length }}") * 2,
+        {"words": ["9" * 20] * 1_700},
+    ),
+    "members of a list of long texts": (
+        "{{ words | select('in', tags) | list | length }}" * 4,
+        {"words": [""] * 3_800, "tags": ["y" * 63] * 16},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LOOKED_AT)
+def test_what_is_looked_at_often_is_paid_for_on_every_path(case):
+    body, row = LOOKED_AT[case]
+    rows = row if isinstance(row, pa.Table) else pa.Table.from_pylist([row])
+    assert compare(make(body + "q ||| t"), rows) == ["over-budget"]
+
+
+def test_answer_choices_are_paid_for_however_they_are_made():
+    body = f"{{% set v = answer_choices %}}{{% for i in range(300) %}}{LOOK}{{% endfor %}}q\n|||\nabc"
+    row = pa.Table.from_pylist([ROW])
+    assert compare(make(body, choices="|||" * 5_000 + "{{ text }}"), row) == ["over-budget"]
+    listed = "[" + ", ".join(f"'{n}'" for n in range(2_000)) + "]"
+    assert compare(make(body, "strict", choices=listed), row) == ["over-budget"]
+
+
 def test_many_constant_choices_are_counted_once():
     choices = tuple(f"choice {n}" for n in range(4_000))
     rows = pa.table({"label": [0, 3_999, 17]})

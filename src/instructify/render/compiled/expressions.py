@@ -179,7 +179,8 @@ class Expressions:
             self.draws += 1
             return f"pick({value}, draw{self.draws - 1})"
         if node.name == "string" and not node.args and not node.kwargs:
-            return self.as_text(node.node, scope)
+            text = self.as_text(node.node, scope)
+            return text if self._is_text(node.node, scope) else f"grown(state, {text})"
         args = [self.expression(node.node, scope), *(self.expression(arg, scope) for arg in node.args)]
         args += [f"{self._key(pair)}={self.expression(pair.value, scope)}" for pair in node.kwargs]
         return (

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2.runtime import Context
 from jinja2.utils import _PassArg
 
-from instructify.render.compiled.runtime import MAX_GROWN, Slow, check_printable
+from instructify.render.compiled.runtime import MAX_GROWN, Slow, check_printable, check_short
 from instructify.render.meter import SMALL_BITS
 from instructify.render.sandbox import Sandbox
 
@@ -72,7 +72,7 @@ def truncate(slow: Callable[..., Any], value: Any, length: Any = 255, *rest: Any
     fits = value.__class__ is str and length.__class__ is int and max(3, len(value)) <= length
     if fits and not rest and not named:
         return value
-    check_printable(value)
+    check_short(value)
     return slow(value, length, *rest, **named)
 
 
@@ -80,7 +80,7 @@ def sparing(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a filter that walks through what it is given, for anything but texts of many characters."""
 
     def walking(value: Any, *args: Any, **named: Any) -> Any:
-        if value.__class__ is str and len(value) > MAX_WALKED:
+        if value.__class__ in (str, bytes) and len(value) > MAX_WALKED:
             raise Slow
         return function(value, *args, **named)
 

@@ -31,6 +31,7 @@ from instructify.render.compiled.trees import (
     draws_conditionally,
     has_tuples,
     held,
+    looks,
     loop_attributes,
     loop_names,
     maps_draws,
@@ -69,7 +70,7 @@ class _Writer:
         self._steps = steps
         self.lines: list[str] = []
         loops = [loop for step in steps for loop in step.tree.find_all(nodes.For)]
-        self._turn = max((sum(1 for _ in loop.find_all(nodes.Node)) for loop in loops), default=0)
+        self._turn = max((looks(loop) for loop in loops), default=0)
         self._price = 200 if any(has_tuples(step.tree) for step in steps) else 40
         self._most = (WORK_LIMIT << 3) // max(1, self._turn)
         self._growth = f"if it * state.grown > {self._most}: raise Slow"
@@ -120,7 +121,7 @@ class _Writer:
         The first come before the row is rendered: it may take no more loop turns than the budget has room
         for.
         """
-        every = sum(1 for step in self._steps for _ in step.tree.find_all(nodes.Node))
+        every = sum(looks(step.tree) for step in self._steps)
         turns = f"{every} + it * {self._turn}" if self._turn else str(every)
         size = f"size + {self._text}"
         room = f"{WORK_LIMIT} // ({self._price} + ({size} >> 3))"

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from jinja2 import nodes
 
 from instructify.render.compiled.trees import CannotCompile, is_constant
+from instructify.render.meter import SMALL_BITS
 from instructify.render.rewrite import CUT
 
 FILTERS = frozenset(
@@ -41,8 +42,11 @@ _PLAIN_FORMAT = re.compile(r"([^%]|%%|%[0 +-]?\d{0,2}(\.\d{1,2})?[dfs])*", re.DO
 
 def check_limits(tree: nodes.Node) -> None:
     """Raise CannotCompile for the first operation that is the reference's alone."""
-    for node in tree.find_all((nodes.Filter, nodes.Call)):
-        if isinstance(node, nodes.Filter):
+    for node in tree.find_all((nodes.Filter, nodes.Call, nodes.Const)):
+        if isinstance(node, nodes.Const):
+            if isinstance(node.value, int) and node.value.bit_length() > SMALL_BITS:
+                raise CannotCompile("a number of so many digits", node.lineno)
+        elif isinstance(node, nodes.Filter):
             _check_filter(node)
         elif isinstance(node, nodes.Call):
             _check_call(node)

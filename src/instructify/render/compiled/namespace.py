@@ -23,7 +23,7 @@ from instructify.render.compiled.runtime import (
     State,
     add,
     changed,
-    check_printable,
+    check_short,
     div,
     draw,
     floordiv,
@@ -45,7 +45,7 @@ from instructify.render.compiled.runtime import (
     text,
     turn,
 )
-from instructify.render.meter import Choices, Meter
+from instructify.render.meter import SMALL_BITS, Choices, Meter
 from instructify.render.sandbox import Dialect, Sandbox
 
 
@@ -66,7 +66,7 @@ def _printing(function: Callable[..., Any], of_text: Callable[[str], Any] | None
 
     def printing(value: Any, *args: Any) -> Any:
         if value.__class__ is not str:
-            check_printable(value)
+            check_short(value)
         elif of_text is not None and not args:
             return of_text(value)
         return function(value, *args)
@@ -77,13 +77,26 @@ def _printing(function: Callable[..., Any], of_text: Callable[[str], Any] | None
 def _string(value: Any) -> str:
     if value is None:
         raise Slow  # printing None is noted where it happens, and by the reference alone
-    check_printable(value)
+    check_short(value)
     return str(value)
 
 
 def _noting(meter: Meter, function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a filter of the reference that notes a printed None, for values that are none."""
     return lambda value, *args: function(meter, _string(value), *args)
+
+
+def _int(value: Any, *args: Any) -> Any:
+    number = jinja_filters.do_int(value, *args)
+    if isinstance(number, int) and number.bit_length() > SMALL_BITS:
+        raise Slow
+    return number
+
+
+def _reversed(value: Any) -> Any:
+    if value.__class__ is bytes:
+        raise Slow  # a byte costs as much as a whole element
+    return jinja_filters.do_reverse(value)
 
 
 def _fit(value: Any) -> str:
@@ -143,7 +156,7 @@ def plain_sandbox(dialect: Dialect) -> Sandbox:
     env.filters.clear()
     env.filters.update({name: jinja_filters.FILTERS[name] for name in filters.FROM_JINJA})
     env.filters.update({name: partial(function, env.meter) for name, function in filters.OWN.items()})
-    env.filters.update(choice=_choice, random=_choice, string=_string, fit=_fit)
+    env.filters.update(choice=_choice, random=_choice, string=_string, fit=_fit, int=_int, reverse=_reversed)
     env.filters.update({name: _noting(env.meter, filters.OWN[name]) for name in ("josa", "nfc")})
     env.tests.clear()
     tests: dict[str, Any] = TESTS

@@ -9,7 +9,16 @@ from jinja2 import nodes
 
 from instructify.render import rewrite
 from instructify.render.compiled.limits import check_limits, check_names
-from instructify.render.compiled.trees import CannotCompile, Step, constant_text, mutates, paths
+from instructify.render.compiled.trees import (
+    CannotCompile,
+    Step,
+    constant_text,
+    is_constant,
+    looks,
+    more_looks,
+    mutates,
+    paths,
+)
 from instructify.render.reference import KEEPING, PIPES, PROTECTOR, TRUNCATION
 from instructify.render.sandbox import Sandbox
 
@@ -17,7 +26,10 @@ if TYPE_CHECKING:
     from instructify.templates.model import Template
 
 
-WALKS = (nodes.Filter, nodes.Test, nodes.Compare, nodes.Call, nodes.Concat, nodes.BinExpr, nodes.Output)
+WALKS = (
+    *(nodes.Filter, nodes.Test, nodes.Compare, nodes.Call, nodes.Concat, nodes.BinExpr, nodes.Output),
+    nodes.Getitem,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +37,8 @@ class Prepared:
     """A template's steps and what is known of them before any row is seen.
 
     `constant` are the answer choices where no row changes them; `varying` tells that rows have their own.
-    `size` is the number of nodes in all trees, `walks` that of those that may look at all of a value,
-    `text` that of characters in constants, `mutates` that a row's values may be changed in place.
+    `size` is the number of looks that all trees take, `walks` how often they may go through the elements of a
+    value, `text` the number of characters in constants, `mutates` that a row's values may change in place.
     """
 
     strict: bool
@@ -64,11 +76,19 @@ def prepare(template: Template, env: Sandbox) -> Prepared:
         varying=template.choices is not None and constant is None,
         has_rationale=rationale is not None,
         mutates=changes,
-        size=sum(1 for step in steps for _ in step.tree.find_all(nodes.Node)),
+        size=sum(looks(step.tree) for step in steps),
         text=sum(constant_text(step.tree) for step in steps) + sum(len(text) + 16 for text in constant or ()),
         paths=frozenset(path for step in steps for path in paths(step.tree)),
-        walks=sum(1 for step in steps for _ in step.tree.find_all(WALKS)),
+        walks=sum(_walks(node) for step in steps for node in step.tree.find_all(WALKS)),
     )
+
+
+def _walks(node: nodes.Node) -> int:
+    """Return how often a node may look at all elements of what it is given."""
+    if isinstance(node, nodes.Getitem) and is_constant(node.arg):
+        return 0
+    plain = (nodes.Const, nodes.TemplateData)
+    return more_looks(node) + sum(not isinstance(child, plain) for child in node.iter_child_nodes())
 
 
 def _choice_steps(template: Template, env: Sandbox) -> list[Step]:
@@ -79,10 +99,10 @@ def _choice_steps(template: Template, env: Sandbox) -> list[Step]:
         trees = [env.parse(text) for text in choices]
         items = ", ".join(f"choice_{n}.strip()" for n in range(len(trees)))
         steps = [Step(tree, f"choice_{n}") for n, tree in enumerate(trees)]
-        last = f"answer_choices = Choices([{items}])"
+        last = f"answer_choices = grown(state, Choices([{items}]))"
         return [*steps[:-1], Step(steps[-1].tree, steps[-1].result, last)] if steps else []
     if template.dialect == "promptsource":
-        return [Step(env.parse(choices), "chosen", "answer_choices = split_choices(chosen)")]
+        return [Step(env.parse(choices), "chosen", "answer_choices = grown(state, split_choices(chosen))")]
     kept = env.parse(KEEPING.format(choices)).body[0]
     call = kept.node if isinstance(kept, nodes.Assign) else None
     if (

@@ -14,6 +14,7 @@ import numpy as np
 from jinja2.utils import Namespace
 
 from instructify.keys import Key
+from instructify.render.compiled.trees import ITEM
 from instructify.render.meter import (
     _PRINTABLE,
     MAX_BITS,
@@ -109,13 +110,20 @@ def check_printable(value: Any) -> None:
             stack.extend(top)
 
 
+def check_short(value: Any) -> None:
+    """Raise Slow also for a value whose text may be far longer than the value is large."""
+    if isinstance(value, (*NESTING, bytes)):
+        raise Slow
+    check_printable(value)
+
+
 def grown(state: State, value: Any) -> Any:
     """Count the size of a value the row has made, as printing or comparing it would cost."""
     if value.__class__ is str:
         state.grown += len(value)
     elif value.__class__ is list:
         try:
-            state.grown += 1 + len(value) + (len("".join(value)) >> 4)
+            state.grown += (1 + len(value)) * ITEM + len("".join(value))
         except TypeError:
             _grow_nested(state, value)
     elif isinstance(value, str):
@@ -180,11 +188,13 @@ def _grow_nested(state: State, value: Any) -> None:
     stack: list[Any] = [value]
     while stack and grown <= MAX_GROWN:
         top = stack.pop()
-        grown += 1 + len(top) + (TUPLE << 3 if isinstance(top, tuple) else 0)
+        grown += (1 + len(top)) * ITEM + (TUPLE << 3 if isinstance(top, tuple) else 0)
         for item in (*top, *top.values()) if isinstance(top, dict) else top:
             kind = item.__class__
             if kind is str:
-                grown += len(item) >> 4
+                grown += len(item)
+            elif kind is int and item.bit_length() > SMALL_BITS:
+                raise Slow
             elif kind in _ATOMS:
                 continue
             elif isinstance(item, NESTING):

@@ -8,9 +8,25 @@ from typing import Any
 
 from jinja2 import nodes
 
+from instructify.render.meter import TUPLE
 from instructify.render.sandbox import MUTATORS
 
 DRAWS = frozenset({"choice", "random"})
+CHOOSING = ("select", "reject", "selectattr", "rejectattr")
+STRIPPING = ("strip", "lstrip", "rstrip")
+MORE_LOOKS = dict.fromkeys(CHOOSING, 3) | {
+    "fit": 1,
+    "map": 3,
+    "nfc": 3,
+    "trim": 3,
+    "title": 8,
+    "wordcount": 8,
+}
+"""Filters that look at a value several times, or at each character, and how often more than once."""
+ITEM = 16
+"""What an element of a list counts as, in characters."""
+ASKED = 100
+"""How often more, where a test of every element compares it with something."""
 
 
 class CannotCompile(Exception):  # noqa: N818  (a value more than an error)
@@ -171,8 +187,35 @@ def plain_namespaces(tree: nodes.Node) -> dict[str, list[str]]:
 
 
 def constant_text(tree: nodes.Node) -> int:
-    """Return the number of characters in a tree's constants."""
-    return sum(len(node.value) for node in tree.find_all(nodes.Const) if isinstance(node.value, str))
+    """Return the number of characters in a tree's constants; elements of literals count as some."""
+    text = 0
+    for node in (tree, *tree.find_all(nodes.Expr)):
+        if isinstance(node, nodes.Const):
+            text += len(node.value) if isinstance(node.value, str) else 0
+        elif isinstance(node, (nodes.List, nodes.Tuple, nodes.Dict)):
+            is_made = isinstance(node, nodes.Tuple) and node.ctx == "load"
+            text += ITEM * len(node.items) + (TUPLE << 3 if is_made else 0)
+    return text
+
+
+def looks(tree: nodes.Node) -> int:
+    """Return how often a tree may look at a whole value: once a node, some filters more often."""
+    return sum(1 + more_looks(node) for node in (tree, *tree.find_all(nodes.Node)))
+
+
+def more_looks(node: nodes.Node) -> int:
+    """Return how often more than once a node looks at a value, as the reference counts it."""
+    if isinstance(node, nodes.Call):
+        stripping = isinstance(node.node, nodes.Getattr) and node.node.attr in STRIPPING
+        return MORE_LOOKS["trim"] if stripping and node.args else 0
+    if not isinstance(node, nodes.Filter):
+        return 0
+    if node.name == "trim":
+        return MORE_LOOKS["trim"] if node.args else 0
+    first = node.args[0] if node.args else None
+    applied = str(first.value) if node.name == "map" and isinstance(first, nodes.Const) else ""
+    asked = ASKED if node.name in CHOOSING and len(node.args) > ("attr" in node.name) + 1 else 0
+    return MORE_LOOKS.get(node.name, 0) + MORE_LOOKS.get(applied, 0) + asked
 
 
 def has_tuples(tree: nodes.Node) -> bool:
