@@ -266,6 +266,14 @@ LOOKED_AT: dict[str, tuple[str, Any]] = {
         ("{{ blob" + " | reverse" * 8 + " | length }}") * 3,
         {"blob": b"a" * 60_000},
     ),
+    "bytes of a fixed size": (
+        LOOK.replace("v", "blob") * 3,
+        pa.table({"blob": pa.array([b"x" * 3_000_000], pa.binary(3_000_000))}),
+    ),
+    "dictionaries in a list": (
+        "{% if v == v %}{% endif %}" * 30,
+        pa.table({"v": pa.ListArray.from_arrays([0, 3], pa.array(["x" * 300_000] * 3).dictionary_encode())}),
+    ),
     "numbers made of texts": (
         ("{{ words" + " | map('int')" * 4 + " | list | length }}") * 2,
         {"words": ["9" * 20] * 1_700},

@@ -166,7 +166,7 @@ def is_string(kind: pa.DataType) -> bool:
 
 
 def holds(array: pa.Array, text: str) -> bool:
-    """Tell whether strings of an array may hold a text."""
+    """Tell whether strings of an array may hold a text; they may where it is not looked into."""
     import pyarrow.types as kinds
 
     kind = array.type
@@ -180,7 +180,7 @@ def holds(array: pa.Array, text: str) -> bool:
         return any(holds(field, text) for field in array.flatten())
     if kinds.is_list(kind) or kinds.is_large_list(kind):
         return holds(array.flatten(), text)
-    return bool(kinds.is_nested(kind) or kinds.is_dictionary(kind))
+    return not (kinds.is_primitive(kind) or kinds.is_decimal(kind) or kinds.is_null(kind))
 
 
 def string_offsets(array: pa.Array) -> I32 | I64:
@@ -233,7 +233,6 @@ def _running_sizes(array: pa.Array) -> I64:
 
 def row_sizes(array: pa.Array) -> I64:
     """Return the size of each value: text in bytes, and 16 for every value and list element."""
-    import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.types as kinds
 
@@ -250,13 +249,14 @@ def row_sizes(array: pa.Array) -> I64:
         return sizes
     if kinds.is_struct(kind):
         fields = array.flatten()
-        total = np.full(len(array), 16, np.int64)
+        named = sum(len(field.name) for field in kind)
+        total = np.full(len(array), 16 + named, np.int64)
         for field in fields:
             total += row_sizes(field)
         return total
-    if kinds.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
-        return np.array([_size(value) for value in array.to_pylist()], np.int64)
-    return np.full(len(array), 16, np.int64)
+    if kinds.is_primitive(kind) or kinds.is_decimal(kind) or kinds.is_null(kind):
+        return np.full(len(array), 16, np.int64)
+    return np.array([_size(value) for value in array.to_pylist()], np.int64)
 
 
 def _size(value: Any) -> int:
