@@ -282,6 +282,7 @@ LOOKED_AT: dict[str, tuple[str, Any]] = {
         "{{ words | select('in', tags) | list | length }}" * 4,
         {"words": [""] * 3_800, "tags": ["y" * 63] * 16},
     ),
+    "pieces that leave nothing": ("{{ text.split('a') | join('') }}" * 6, {"text": LONG}),
 }
 
 
@@ -298,6 +299,15 @@ def test_answer_choices_are_paid_for_however_they_are_made():
     assert compare(make(body, choices="|||" * 5_000 + "{{ text }}"), row) == ["over-budget"]
     listed = "[" + ", ".join(f"'{n}'" for n in range(2_000)) + "]"
     assert compare(make(body, "strict", choices=listed), row) == ["over-budget"]
+
+
+def test_texts_that_double_are_dropped_by_the_kernels_as_soon_as_they_are_too_long():
+    doubled = "{% set b = text ~ text %}" + "{% set b = b ~ b %}" * 60
+    rows = pa.table({"text": ["ab" if n % 5 < 2 else "" for n in range(64)], "num": range(64)})
+    with force("kernels"):
+        batch = BatchTemplate(make(doubled + "q{{ num }} ||| a")).render(Rows(rows, np.arange(64)), KEY)
+    assert len(batch.dropped["over-budget"]) == 26
+    assert batch.by_kernels == 38
 
 
 def test_many_constant_choices_are_counted_once():

@@ -27,7 +27,7 @@ from instructify.render.compiled.kernels.values import (
     trimmed_value,
 )
 from instructify.render.compiled.rows import is_string
-from instructify.render.compiled.trees import DRAWS
+from instructify.render.compiled.trees import DRAWS, ITEM
 
 BY_VALUE: Mapping[str, Callable[[str], str]] = {
     "capitalize": str.capitalize,
@@ -51,7 +51,9 @@ def called(batch: Batch, name: str, value: Value, args: Sequence[Value]) -> Valu
     if name == "strip" and not args:
         return Column(trimmed(value.array))
     if name == "split" and len(args) == 1 and isinstance(args[0], str) and args[0]:
-        return Lists(pc.split_pattern(plain_string(value.array), args[0]))
+        pieces = pc.split_pattern(plain_string(value.array), args[0])
+        batch.harden(ITEM * list_lengths(pieces) > batch.most)
+        return Lists(pieces)
     if name in BY_VALUE and not args:
         return _by_value(value, BY_VALUE[name])
     raise NotVector(name)

@@ -86,6 +86,12 @@ class Batch:
     def __len__(self) -> int:
         return len(self.hard)
 
+    @property
+    def most(self) -> I64:
+        """How large a value each row may make."""
+        sizes = self.rows.sizes if self.owners is None else self.rows.sizes[self.owners]
+        return 2 * sizes + 512
+
     def harden(self, mask: BoolArray) -> None:
         """Leave some rows to other means; raises NotVector when too few remain."""
         self.hard |= mask
@@ -273,9 +279,17 @@ _WIDE_ENDS[_WIDE & 65_535] = True
 
 
 def bounded(batch: Batch, array: pa.Array) -> Column:
-    """Return texts that may be longer than what they are made of; rows with far longer ones are hard."""
-    sizes = batch.rows.sizes if batch.owners is None else batch.rows.sizes[batch.owners]
-    batch.harden(lengths(array) > 2 * sizes + 512)
+    """Return texts that may be longer than what they are made of; rows with far longer ones are hard.
+
+    Those texts go, for they might double at every step of a template.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    long = lengths(array) > batch.most
+    if long.any():
+        batch.harden(long)
+        array = pc.if_else(pa.array(long), pa.scalar("", array.type), array)
     return Column(array)
 
 
