@@ -310,6 +310,13 @@ def test_texts_that_double_are_dropped_by_the_kernels_as_soon_as_they_are_too_lo
     assert batch.by_kernels == 38
 
 
+def test_options_are_laid_out_of_the_answer_choices_alone():
+    body = "{% set answer_choices = ['a', 'b'] %}{{ answer_choices | options }} q\n|||\na"
+    rows = pa.table({"text": ["a"] * 3})
+    for dialect, choices in (("promptsource", "a ||| b"), ("strict", ("a", "b"))):
+        assert compare(make(body, dialect, choices=choices), rows) == ["type-error"] * 3
+
+
 def test_many_constant_choices_are_counted_once():
     choices = tuple(f"choice {n}" for n in range(4_000))
     rows = pa.table({"label": [0, 3_999, 17]})

@@ -29,6 +29,7 @@ from instructify.render.compiled.kernels.values import (
 )
 from instructify.render.compiled.rows import BoolArray, is_string
 from instructify.render.compiled.trees import is_constant, path_of
+from instructify.render.meter import Choices
 
 
 def expression(batch: Batch, node: nodes.Node) -> Value:
@@ -129,7 +130,10 @@ def _filter(batch: Batch, node: nodes.Filter) -> Value:
 
 
 def _is_the_choices(batch: Batch, node: nodes.Node) -> bool:
-    return path_of(node) == ("answer_choices",) and batch.names.get("answer_choices") is not None
+    if path_of(node) != ("answer_choices",) or "answer_choices" not in batch.names:
+        return False
+    held = batch.names["answer_choices"]  # which the template may have assigned
+    return isinstance(held, Choices) or (isinstance(held, Lists) and held.are_choices)
 
 
 def _arithmetic(batch: Batch, node: nodes.BinExpr) -> Value:
