@@ -251,6 +251,18 @@ LOOKED_AT: dict[str, tuple[str, Any]] = {
     "a list of long texts": ("{% set v = [text] * 20 %}" + LOOK * 60, {"text": "a" * 9_000}),
     "numbers of many digits": ("{% set v = [99999999999999999999] * 4000 %}" + LOOK * 3, ROW),
     "a literal, in a loop": (f"{{% set v = [{ONES}] %}}{{% for i in range(300) %}}{LOOK}{{% endfor %}}", ROW),
+    "a range that is kept, in a loop": (
+        f"{{% set v = range(1000) %}}{{% for i in range(600) %}}{LOOK}{{% endfor %}}",
+        ROW,
+    ),
+    "a view that is kept, in a loop": (
+        f"{{% set v = table.items() %}}{{% for i in range(100) %}}{LOOK}{{% endfor %}}",
+        {"table": {f"k{n}": n for n in range(60)}},
+    ),
+    "pieces that are kept, in a loop": (
+        f"{{% set v = text.split('a') %}}{{% for i in range(140) %}}{LOOK}{{% endfor %}}",
+        {"text": "a" * 4_000},
+    ),
     "a view, several times in one place": (
         "{% set v = table.items() %}" + "{% if v == v == v == v %}{% endif %}" * 30,
         {"table": {f"k{n}": n for n in range(100)}},

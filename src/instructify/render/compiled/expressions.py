@@ -62,11 +62,12 @@ _WALKED = {"range": "short_range", "zip": "global_zip", "items": ""}
 class Expressions:
     """Writes expressions of one function, and keeps account of the columns, constants and draws they take."""
 
-    def __init__(self, shape: Shape, given: frozenset[str], dynamic_draws: bool) -> None:
+    def __init__(self, shape: Shape, given: frozenset[str], dynamic_draws: bool, has_loops: bool) -> None:
         self.names = Names(shape, given)
         self.draws = 0
         self._shape = shape
         self._dynamic_draws = dynamic_draws
+        self._has_loops = has_loops
 
     def expression(self, node: nodes.Node, scope: Scope) -> str:
         """Return Python text for an expression."""
@@ -160,7 +161,9 @@ class Expressions:
         leaf = self._leaf(node, scope)
         if leaf is not None:
             return leaf
-        container = self.expression(node.node, scope)
+        # nothing else can hold what one element is taken of
+        write = self.iterable if is_constant(node.arg) else self.expression
+        container = write(node.node, scope)
         if isinstance(node.arg, nodes.Slice):
             bounds = (node.arg.start, node.arg.stop, node.arg.step)
             return f"{container}[{':'.join('' if b is None else self.expression(b, scope) for b in bounds)}]"
@@ -207,7 +210,8 @@ class Expressions:
                 refuse(f"the global {called.name}", node)
             paid = "" if is_walked and called.name in _WALKED else _PAID.get(called.name)
             name = _WALKED.get(called.name, f"global_{called.name}")
-            return self._called(f"{paid}(state, " if paid else f"{name}(", node, scope)
+            text = self._called(f"{paid}(state, " if paid else f"{name}(", node, scope)
+            return self._kept(text) if paid else text
         if not isinstance(called, nodes.Getattr) or called.attr not in ALLOWED_METHODS:
             refuse("a call of something computed", node)
         owner = self.expression(called.node, scope)  # before the arguments: its draws come first
@@ -218,8 +222,14 @@ class Expressions:
         text = self._called(f"owner({owner}).{called.attr}(", node, scope)
         if is_walked and called.attr in _WALKED:
             return text
-        counted = _PAID.get(called.attr, "grown" if called.attr in _GROWING_METHODS else "")
-        return f"{counted}(state, {text})" if counted else text
+        if called.attr in _PAID:
+            paid = f"{_PAID[called.attr]}(state, {text})"
+            return paid if is_walked else self._kept(paid)
+        return f"grown(state, {text})" if called.attr in _GROWING_METHODS else text
+
+    def _kept(self, text: str) -> str:
+        """Return text for a value that was paid for once, and that every turn of a loop may look at."""
+        return f"grown(state, {text})" if self._has_loops else text
 
     def iterable(self, node: nodes.Node, scope: Scope) -> str:
         """Return Python text for what a loop walks: pairs that nothing else can hold cost its turns alone."""

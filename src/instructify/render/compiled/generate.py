@@ -77,7 +77,7 @@ class _Writer:
         self._text = text
         self._loop_names: set[int] = set()
         self._dynamic_draws = any(draws_conditionally(step.tree) for step in steps)
-        self.values = Expressions(shape, given, self._dynamic_draws)
+        self.values = Expressions(shape, given, self._dynamic_draws, bool(loops))
 
     def write(self, finish: Sequence[str]) -> Generated:
         given = self.values.names.given

@@ -133,6 +133,8 @@ def grown(state: State, value: Any) -> Any:
             raise Slow
     elif isinstance(value, NESTING):
         _grow_nested(state, value)
+    elif isinstance(value, range):
+        state.grown += len(value) * ITEM
     elif isinstance(value, decimal.Decimal) and not (
         value.is_finite() and abs(value.adjusted()) < MAX_DIGITS
     ):
