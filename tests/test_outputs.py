@@ -88,6 +88,29 @@ def test_a_build_without_parquet_offers_each_of_its_formats(odd_build: Path, tmp
     assert found[1] == list(examples(odd_build, "train").values())
 
 
+@pytest.mark.parametrize("formats", ["parquet jsonl", "jsonl parquet", "chat jsonl"])
+def test_the_lines_of_the_card_load_columns_that_are_null_in_one_part(tmp_path: Path, formats: str) -> None:
+    tasks = [
+        {"dataset": name, "cluster": name, "source": {"kind": "files", "path": f"{name}.jsonl"}}
+        for name in ("ours", "theirs")
+    ]
+    for task in tasks:
+        rows_file(tmp_path / f"{task['dataset']}.jsonl", ({"n": f"{task['dataset']} {n}"} for n in range(9)))
+        template(tmp_path / "own" / str(task["dataset"]), "say", "{{ n }}\n|||\n{{ n }}!")
+    few = {"name": "few", "shots": 1}
+    output = {"dir": "out", "formats": formats.split()}
+    own = {"template_sources": ["own"], "held_out": ["theirs"], "eval_variants": [few], "output": output}
+    for task in tasks:
+        task["eval_split"] = "train"
+    succeed("build", recipe(tmp_path, tasks, **own), "--quiet")
+    code = (tmp_path / "out" / "README.md").read_text("utf-8").split("```python\n")[1].split("```")[0]
+    told = (
+        "print(*(part['exemplars'][0] is None for part in jsonl.values()), jsonl['eval'].features['label'])"
+    )
+    said = python(f"{code}\n{told}", tmp_path, cwd=tmp_path / "out")
+    assert said.split(" ", 2) == ["True", "False", "Value('int32')\n"]
+
+
 def lines(build: Path, form: str, part: str) -> list[dict[str, Any]]:
     paths = sorted((build / form).glob(f"{part}-*.jsonl"))
     assert paths

@@ -6,14 +6,17 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from instructify.build.plan import Plan, PlannedTask
 from instructify.checks import REASONS
 from instructify.publish.files import FileRecord
-from instructify.types import EXAMPLE_COLUMNS, Ledger
+from instructify.types import EXAMPLE_COLUMNS, Ledger, example_schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 CARD_NAME = "README.md"
 HUB_LICENCES = frozenset(
@@ -61,6 +64,7 @@ def _header(plan: Plan, records: Sequence[FileRecord], kept: int) -> dict[str, A
         "tags": ["instruction-tuning", "instructify"],
         "size_categories": [next((name for limit, name in SIZES if kept < limit), "1M<n<10M")],
         "configs": _configs(records),
+        **_dataset_info(records),
     }
 
 
@@ -81,15 +85,45 @@ def _loader(parts: Mapping[str, str]) -> str:
 def _configs(records: Sequence[FileRecord]) -> list[dict[str, Any]]:
     """Return the configurations that `load_dataset` offers: it reads all of a folder with one loader."""
     found = _patterns(records)
-    first = next(iter(found.values()))
     return [
         {
-            "config_name": "default" if parts is first else folder,
-            "data_files": [{"split": part, "path": path} for part, path in parts.items()],
+            "config_name": name,
+            "data_files": [{"split": part, "path": path} for part, path in found[folder].items()],
         }
-        for folder, parts in found.items()
-        if _loader(parts) == _loader(first)
+        for folder, name in _config_names(found).items()
     ]
+
+
+def _config_names(found: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Return the name of each folder's configuration, for the folders that have one."""
+    first = next(iter(found))
+    loader = _loader(found[first])
+    return {
+        folder: "default" if folder == first else folder
+        for folder, parts in found.items()
+        if _loader(parts) == loader
+    }
+
+
+def _dataset_info(records: Sequence[FileRecord]) -> dict[str, Any]:
+    """Return the types of the columns of JSON lines: `datasets` guesses them from the first rows it reads.
+
+    A column that is null in all of these is null for it, and another value later an error.
+    """
+    name = _config_names(_patterns(records)).get("jsonl")
+    if name is None:
+        return {}
+    return {"dataset_info": [{"config_name": name, "features": [_feature(one) for one in example_schema()]}]}
+
+
+def _feature(column: pa.Field) -> dict[str, str]:
+    import pyarrow as pa
+
+    is_list = pa.types.is_list(column.type)
+    return {
+        "name": column.name,
+        "list" if is_list else "dtype": str(column.type.value_type if is_list else column.type),
+    }
 
 
 def _overview(plan: Plan, ledgers: Sequence[Ledger], document: Mapping[str, Any]) -> str:
@@ -217,15 +251,24 @@ def _licences(tasks: Sequence[PlannedTask], ledgers: Sequence[Ledger]) -> str:
 
 
 def _use(records: Sequence[FileRecord]) -> str:
-    calls = [
-        f'{folder} = load_dataset("{_loader(parts)}", data_files={json.dumps(parts)})'
-        for folder, parts in _patterns(records).items()
-    ]
+    found = _patterns(records)
+    calls = [f"{folder} = {_call(folder, found)}" for folder in found]
+    head = "from pathlib import Path\n\n" if any("Path" in call for call in calls) else ""
     return (
-        "## Use\n\nIn the folder of the build:\n\n```python\nfrom datasets import load_dataset\n\n"
+        f"## Use\n\nIn the folder of the build:\n\n```python\n{head}from datasets import load_dataset\n\n"
         + "\n".join(calls)
         + "\n```\n\n`instructify verify` checks every file against `manifest.json`."
     )
+
+
+def _call(folder: str, found: Mapping[str, Mapping[str, str]]) -> str:
+    """Return the Python that loads one format; for JSON lines it says where the types of columns stand."""
+    name = _config_names(found).get(folder)
+    if folder == "jsonl" and name is not None:
+        return f'load_dataset(str(Path.cwd()), "{name}")'
+    # a folder without a configuration comes after parquet
+    features = ', features=parquet["train"].features' if folder == "jsonl" else ""
+    return f'load_dataset("{_loader(found[folder])}", data_files={json.dumps(found[folder])}{features})'
 
 
 def _licence_id(licence: str | None) -> str:
