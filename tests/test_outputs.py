@@ -111,6 +111,24 @@ def test_the_lines_of_the_card_load_columns_that_are_null_in_one_part(tmp_path: 
     assert said.split(" ", 2) == ["True", "False", "Value('int32')\n"]
 
 
+def test_datasets_takes_no_build_for_the_one_that_was_there_before(tmp_path: Path) -> None:
+    rows_file(tmp_path / "rows.jsonl", ({"n": n} for n in range(40)))
+    template(tmp_path / "own" / "rows", "say", "{{ n }}\n|||\n{{ n }}!")
+    task = {
+        "dataset": "rows",
+        "cluster": "rows",
+        "cap": 20,
+        "source": {"kind": "files", "path": "rows.jsonl"},
+    }
+    read = []
+    for seed in (1, 2):
+        succeed("build", recipe(tmp_path, [task], template_sources=["own"], seed=seed), "--quiet")
+        rows = load(tmp_path / "out", tmp_path / "cache", "load_dataset(build)")["train"][1]
+        assert rows == list(examples(tmp_path / "out").values())
+        read.append({row["row"] for row in rows})
+    assert read[0] != read[1]
+
+
 def lines(build: Path, form: str, part: str) -> list[dict[str, Any]]:
     paths = sorted((build / form).glob(f"{part}-*.jsonl"))
     assert paths

@@ -33,7 +33,9 @@ def card_text(
 ) -> str:
     """Return the card of a build as Markdown."""
     kept = sum(ledger.kept for ledger in ledgers)
-    header = yaml.safe_dump(_header(plan, records, kept), sort_keys=False, allow_unicode=True, width=1000)
+    header = yaml.safe_dump(
+        _header(plan, records, kept, document), sort_keys=False, allow_unicode=True, width=1000
+    )
     name = plan.recipe.name
     sections = [
         f"---\n{header}---\n\n# {_cell(name)}",
@@ -53,7 +55,9 @@ def card_text(
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def _header(plan: Plan, records: Sequence[FileRecord], kept: int) -> dict[str, Any]:
+def _header(
+    plan: Plan, records: Sequence[FileRecord], kept: int, document: Mapping[str, Any]
+) -> dict[str, Any]:
     licences = sorted({_licence_id(task.licence) for task in plan.tasks})
     languages = sorted({language for task in plan.tasks for t in task.templates for language in t.languages})
     return {
@@ -63,7 +67,7 @@ def _header(plan: Plan, records: Sequence[FileRecord], kept: int) -> dict[str, A
         "task_categories": ["text-generation"],
         "tags": ["instruction-tuning", "instructify"],
         "size_categories": [next((name for limit, name in SIZES if kept < limit), "1M<n<10M")],
-        "configs": _configs(records),
+        "configs": _configs(records, document["content_hash"]),
         **_dataset_info(records),
     }
 
@@ -82,12 +86,17 @@ def _loader(parts: Mapping[str, str]) -> str:
     return "parquet" if next(iter(parts.values())).endswith(".parquet") else "json"
 
 
-def _configs(records: Sequence[FileRecord]) -> list[dict[str, Any]]:
-    """Return the configurations that `load_dataset` offers: it reads all of a folder with one loader."""
+def _configs(records: Sequence[FileRecord], content_hash: str) -> list[dict[str, Any]]:
+    """Return the configurations that `load_dataset` offers: it reads all of a folder with one loader.
+
+    It caches what it has read by the name of the folder and what is said here, so that the content hash keeps
+    it from taking one build for another.
+    """
     found = _patterns(records)
     return [
         {
             "config_name": name,
+            "description": f"content hash {content_hash}",
             "data_files": [{"split": part, "path": path} for part, path in found[folder].items()],
         }
         for folder, name in _config_names(found).items()
