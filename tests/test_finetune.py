@@ -19,6 +19,7 @@ import build_kit
 import finetune_kit
 from instructify.errors import InstructifyError, LockedError
 from instructify.finetune import Settings, finetune, log
+from instructify.finetune.card import card_text
 from instructify.finetune.checkpoint import _digest, latest_checkpoint
 from instructify.finetune.data import encode, read_texts
 from instructify.finetune.loop import IGNORED, _backward, _batch
@@ -98,6 +99,26 @@ def test_full_fine_tuning_resumes_exactly_too(tmp_path, build, model, monkeypatc
     assert watcher.done == watcher.phases[0][1] == 24
 
 
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ({"name": "google/flan-t5-small", "commit": "a" * 40}, "AutoPeftModelForSeq2SeqLM"),
+        ({"name": "tiny", "commit": None}, "the folder `world/tiny` of the installed package"),
+        ({"name": "../models/mine", "commit": None}, "`../models/mine`, a folder, relative to the recipe"),
+    ],
+)
+def test_a_card_says_how_to_load_the_base_it_has_and_counts_well(model, said):
+    section = {**Finetune(warmup=0.005).model_dump(mode="json"), "batch_size": 1}
+    data = {"build": "toy", "examples": 1, "content_hash": "c" * 64, "manifest_sha256": "m" * 64}
+    facts = {"finetune": section, "data": data, "model": model, "seed": 0, "steps": 1, "loss": 1.0}
+    card = card_text("toy", {**facts, "parameters": {"trainable": 1, "all": 2}, "too_long": 1, "dropped": 1})
+    assert said in card
+    assert ("AutoPeft" in card) == (model["commit"] is not None)
+    assert "linear after 0.5 % warmup" in card
+    assert "1 training example," in card and "1 of 1 example |" in card
+    assert "1 example over them, left out" in card
+
+
 def test_a_finished_run_says_what_made_it_and_is_left_alone(tmp_path, build, model):
     done, watcher = run(tmp_path, build, model)
     record = json.loads((done.folder / "run.json").read_text())
@@ -118,6 +139,7 @@ def test_a_finished_run_says_what_made_it_and_is_left_alone(tmp_path, build, mod
     card = (done.folder / "adapter" / "README.md").read_text()
     assert manifest["content_hash"] in card
     assert "LoRA, rank 16" in card
+    assert f"The base model is `{model}`, a folder, relative to the recipe;" in card
     before = files(done.folder)
     for left in ("checkpoints", "tmp"):  # by a process killed just after run.json was written
         (done.folder / left).mkdir()
