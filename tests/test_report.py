@@ -231,6 +231,19 @@ def test_the_headline_of_a_dataset_is_the_main_metric_of_most_of_its_templates(t
     assert [row[1].text for row in page.others.rows] == ["exact_match", "rouge_l", "token_f1"]
 
 
+def test_what_evaluation_counted_against_a_score_stands_beside_it(tmp_path):
+    run = make_run(tmp_path, [Task("one"), Task("two")], with_build=False)
+    counts = {"examples": 180, "truncated": 90, "colliding": 1, "others": 2}
+    change(run / EVALUATION, tasks=[{"task": "one", "variant": "zero_shot", **counts}])
+    one, two = write_report(run).page.sections
+    assert one.sentences[-3:] == (
+        "Too long and therefore cut: 90 of 180 prompts.",
+        "Choices that no model can tell apart, being the same tokens: 1 example.",
+        "Left out of these scores: 2 templates with another main metric.",
+    )
+    assert not any("cut" in sentence or "Left out" in sentence for sentence in two.sentences)
+
+
 def test_each_variant_of_a_dataset_is_reported_by_itself(tmp_path):
     tasks = [Task("one", templates=("first",), tuned=0.9), Task("two", templates=("first",))]
     run = make_run(tmp_path, tasks, with_build=False)
@@ -251,6 +264,13 @@ def test_each_variant_of_a_dataset_is_reported_by_itself(tmp_path):
     words = [row[2].small for row in written.page.headline.rows[:3]]
     assert words == ["unproven", "zero-shot", "zero-shot"]  # the facts of a task are its zero-shot prompts'
     assert "each variant of a dataset counts as one" in written.page.summary[0]
+    command = [sys.executable, "-m", "instructify", "report", str(run), "--json"]
+    said = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert [(one["task"], one["variant"]) for one in said["datasets"]] == [
+        ("one", "few"),
+        ("one", "zero_shot"),
+        ("two", "zero_shot"),
+    ]
 
 
 def test_a_dataset_with_too_few_documents_is_left_out_and_the_others_go_on(tmp_path):

@@ -48,6 +48,7 @@ def _data(written: Any) -> dict[str, Any]:
         "datasets": [
             {
                 "task": finding.scored.task,
+                "variant": finding.scored.variant,
                 "metric": finding.scored.metric,
                 "base": finding.change.before.median,
                 "tuned": finding.change.after.median,

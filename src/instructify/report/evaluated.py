@@ -44,6 +44,10 @@ class _Task(_Part):
     task: str
     variant: str = ""
     seen: _Seen | None = None
+    examples: int = 0
+    truncated: int = 0
+    colliding: int = 0
+    others: int = 0
 
 
 class _Evaluation(_Part):

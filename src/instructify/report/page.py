@@ -66,10 +66,8 @@ def make_page(experiment: Experiment, findings: Findings) -> Page:
     """Bring together what the report says."""
     evaluation, manifest = experiment.evaluation, experiment.manifest
     # before variants were scored apart, the facts of a task were those of its zero-shot prompts
-    seen = {
-        (fact["task"], fact.get("variant", "zero_shot")): fact.get("seen") or {}
-        for fact in evaluation.get("tasks", ())
-    }
+    facts = {(fact["task"], fact.get("variant", "zero_shot")): fact for fact in evaluation.get("tasks", ())}
+    seen = {place: fact.get("seen") or {} for place, fact in facts.items()}
     name = manifest["name"] if manifest else str(evaluation.get("base", {}).get("name", "a run"))
     trained, seeds = _trained(experiment.trainings)
     curves = {
@@ -84,7 +82,7 @@ def make_page(experiment: Experiment, findings: Findings) -> Page:
         details=tables.details(findings),
         others=tables.other_metrics(findings),
         controls=tables.controls(findings),
-        sections=tuple(_sections(experiment, findings, seen)),
+        sections=tuple(_sections(experiment, findings, facts)),
         built=tuple(_built(manifest)) if manifest else (),
         unbuilt=experiment.unbuilt,
         tasks=_tasks(manifest) if manifest else Table((), ()),
@@ -137,7 +135,7 @@ def _summary(findings: Findings) -> Iterator[str]:
 
 
 def _sections(
-    experiment: Experiment, findings: Findings, seen: Mapping[tuple[str, str], Mapping[str, Any]]
+    experiment: Experiment, findings: Findings, facts: Mapping[tuple[str, str], Mapping[str, Any]]
 ) -> Iterator[Section]:
     found = [(finding, *places(finding)) for finding in findings.datasets]
     wanted = [(finding.scored, place) for finding, _, _, some in found for place in some]
@@ -148,7 +146,7 @@ def _sections(
         scored = finding.scored
         yield Section(
             f"{scored.title} ({scored.metric})",
-            tuple(_sentences(finding, len(findings.datasets), seen.get((scored.task, scored.variant), {}))),
+            tuple(_sentences(finding, len(findings.datasets), facts.get((scored.task, scored.variant), {}))),
             template_dots(finding.change, scored.templates, finding.chance),
             tables.templates(finding),
             right,
@@ -157,7 +155,7 @@ def _sections(
         )
 
 
-def _sentences(finding: Finding, datasets: int, seen: Mapping[str, Any]) -> Iterator[str]:
+def _sentences(finding: Finding, datasets: int, fact: Mapping[str, Any]) -> Iterator[str]:
     """Say in words what was found on one dataset, and what limits it."""
     change = finding.change
     around = f"(95 % interval {interval(change.interval)})"
@@ -183,8 +181,19 @@ def _sentences(finding: Finding, datasets: int, seen: Mapping[str, Any]) -> Iter
     if change.widened:
         few = f"Only {counted(change.changed, 'document')}" if change.changed else "No document"
         yield f"{few} changed at all, so the interval is widened."
-    if seen.get("note"):
-        yield f"Of the base model: {seen['note']}."
+    yield from _limits(fact)
+    if note := (fact.get("seen") or {}).get("note"):
+        yield f"Of the base model: {note}."
+
+
+def _limits(fact: Mapping[str, Any]) -> Iterator[str]:
+    """Say of which examples a score says less than it seems to, by what evaluation counted."""
+    if cut := fact.get("truncated"):
+        yield f"Too long and therefore cut: {cut:,} of {counted(fact.get('examples', 0), 'prompt')}."
+    if same := fact.get("colliding"):
+        yield f"Choices that no model can tell apart, being the same tokens: {counted(same, 'example')}."
+    if others := fact.get("others"):
+        yield f"Left out of these scores: {counted(others, 'template')} with another main metric."
 
 
 def _built(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
