@@ -100,6 +100,21 @@ def test_shared_wording_fails_a_build_where_the_recipe_says_so(tmp_path: Path) -
     assert count == {"train": "ours", "held_out": "theirs", "examples": 1}
 
 
+def test_shared_wording_is_counted_as_the_ledger_counts_it(tmp_path: Path) -> None:
+    held = [_sentence(number) for number in range(12)]
+    train = [_sentence(number) for number in range(200)]
+    train[20:] = [f"{held[n % 12]} {text}" if n % 3 else text for n, text in enumerate(train[20:])]
+    tasks = [_task(tmp_path, "ours", "trained", train), _task(tmp_path, "theirs", "held", held)]
+    leaks = {"row": "off", "near": "off", "max_dropped": 1.0}
+    mixture = {"cap_per_template": 15}  # further rows take the place of those that fall, and more than needed
+    out = _build(tmp_path, tasks, leaks=leaks, mixture=mixture)
+    ledger = ledgers(out)["ours", "say"]
+    assert ledger["kept"] == 15
+    assert 0 < ledger["in"] < 79, "not all that were rendered"
+    (count,) = manifest(out)["leaked_examples"]
+    assert count["examples"] == ledger["dropped"]["leak-ngram"]
+
+
 def test_a_dataset_known_to_be_of_one_origin_fails_the_build_by_default(tmp_path: Path) -> None:
     path = recipe(tmp_path, _related(tmp_path), template_sources=["templates"], held_out=["held"])
     (complaint,) = fail("build", path)

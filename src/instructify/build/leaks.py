@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from instructify.build.make import Shard
+    from instructify.build.waves import Made
 
 NGRAM = "leak-ngram"
 ARRAYS = ("task", "rows", "keys", "owners", "seen")
@@ -87,18 +88,27 @@ def find_leaks(plan: Plan, runner: Runner, stage: Stage, seen: Any) -> Leaks:
     return Leaks(result.dropped, result.counts)
 
 
-def ngram_counts(plan: Plan, shards: Sequence[Shard]) -> tuple[NgramCount, ...]:
-    """Return how many training examples shared wording with each held-out task.
+def ngram_counts(plan: Plan, made: Made, leaks: Leaks) -> tuple[NgramCount, ...]:
+    """Return how many training examples shared wording with each held-out task, as their ledgers count them.
 
     Raises InstructifyError where the recipe says that there may be none, or not so many.
     """
     hits: Counter[tuple[str, str]] = Counter()
     rendered: Counter[str] = Counter()
-    for shard in shards:
-        for entry in shard.record.meta["templates"]:
-            rendered[shard.task] += int(entry.get("rows", 0))
-            for held_out, count in entry.get("leaks", {}).items():
-                hits[shard.task, held_out] += count
+    ends = {}
+    for key, progress in made.progress.items():
+        ledger = progress.ledger()
+        ends[key] = ledger.seen
+        unused = sum(ledger.dropped[reason] for reason in leaks.excluded.get(ledger.task, {}))
+        rendered[ledger.task] += ledger.seen - unused
+    for shard in made.shards:
+        for template, entry in zip(shard.templates, shard.record.meta["templates"], strict=True):
+            end = ends[shard.task, template]
+            for held_out, places in entry.get("leaks", {}).items():
+                # only their number where the quota takes every row
+                found = places if isinstance(places, int) else sum(place < end for place in places)
+                hits[shard.task, held_out] += found
+    hits = +hits
     settings = plan.recipe.leaks
     problems = []
     for (task, held_out), count in sorted(hits.items()):
@@ -177,19 +187,20 @@ def _said(inputs: pa.Array | pa.ChunkedArray, targets: pa.Array | pa.ChunkedArra
     return texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
 
 
-def without_ngrams(part: Part, files: NgramFiles) -> tuple[Part, Counter[str]]:
-    """Return the examples that share no n-gram with held-out ones, and how many do, by held-out task."""
+def without_ngrams(part: Part, files: NgramFiles) -> tuple[Part, dict[str, I64]]:
+    """Return the examples that share no n-gram with held-out ones, and the others' rows by held-out task."""
     composed = part.composed
     index = _loaded(files)
     hit, owner = index.find(_said(composed.texts.inputs, composed.texts.targets))
     if not len(hit):
-        return part, Counter()
+        return part, {}
     stay = np.ones(len(composed.texts), bool)
     stay[hit] = False
     dropped = {**composed.dropped, NGRAM: composed.kept[hit]}
     left = replace(taken_of(composed, np.flatnonzero(stay)), kept=composed.kept[stay], dropped=dropped)
-    names = Counter(index.tasks[index.task[one]] for one in owner.tolist())
-    return Part(part.variant, left), names
+    task = index.task[owner]
+    rows = {name: composed.kept[hit[task == number]] for number, name in enumerate(index.tasks)}
+    return Part(part.variant, left), {name: found for name, found in rows.items() if len(found)}
 
 
 @lru_cache(maxsize=1)

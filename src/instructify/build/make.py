@@ -7,7 +7,6 @@ all that decides its content: a later build uses it again if nothing of that has
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -248,12 +247,12 @@ def _render_window(
     _stop_a_runaway(task, window.template, rows.numbers, batch.dropped)
     for reason, fell in batch.dropped.items():
         dropped[reason] = places[fell].tolist()
-    leaks: Counter[str] = Counter()
+    leaks: dict[str, list[int]] = {}
     with timed(seconds, "compose"):
         parts = _composed(task, window, rows, places, batch)
     if task.ngrams is not None:
         with timed(seconds, "compare"):
-            parts = [_apart(part, task.ngrams, leaks) for part in parts]
+            parts = [_apart(part, task.ngrams, places, leaks) for part in parts]
     with timed(seconds, "compose"):
         for part in parts:
             for reason, fallen in part.composed.dropped.items():
@@ -276,16 +275,17 @@ def _render_window(
     if isinstance(batch.choices, tuple) and is_plain(window.template, window.variants, task.budget):
         facts["choices"] = batch.choices
     if leaks:
-        facts["leaks"] = dict(sorted(leaks.items()))
+        facts["leaks"] = _fallen(window, task.source.rows, leaks)
     if task.budget is not None:
         with timed(seconds, "count tokens"):
             facts["tokens"] = token_sample(task.budget, tables)
     return _Made(tables, characters, _fallen(window, task.source.rows, dropped), facts)
 
 
-def _apart(part: Part, ngrams: NgramFiles, leaks: Counter[str]) -> Part:
+def _apart(part: Part, ngrams: NgramFiles, places: I64, leaks: dict[str, list[int]]) -> Part:
     part, found = without_ngrams(part, ngrams)
-    leaks.update(found)
+    for held_out, fallen in found.items():
+        leaks.setdefault(held_out, []).extend(places[fallen].tolist())
     return part
 
 

@@ -80,7 +80,7 @@ def build(
                 watcher.phase("compare", rows, "rows")
             leaks = find_leaks(plan, runner, stage, watcher.advance)
             made = make_all(plan, stage, runner, watcher, code_version(), leaks)
-            shared = ngram_counts(plan, made.shards)
+            shared = ngram_counts(plan, made, leaks)
             tokens = token_statistics(plan, made.shards)
             check_unknown(plan, tokens)
             ledgers = [progress.ledger() for progress in made.progress.values()]
