@@ -388,3 +388,21 @@ def test_a_reader_that_stops_reading_is_no_error() -> None:
     )
     assert done.stdout == "{\n"
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp949"])
+def test_json_is_json_whatever_the_output_can_be_written_in(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "t" / "d").mkdir(parents=True)
+    path = Path(os.fsdecode(bytes(tmp_path / "t" / "d") + b"/\xc7\xd1.jinja"))
+    path.write_text("---\nname: 꽃 🌷\n---\n{{ text }} 꽃 🌷 −|||b", "utf-8")
+    rows = rows_file(tmp_path / "rows.jsonl", [{"text": "é"}])
+    env = environment(PYTHONIOENCODING=encoding)
+    shown = [*COMMAND, "preview", path, "--data", rows]
+    done = subprocess.run([*shown, "--json"], env=env, capture_output=True, check=True)
+    (card,) = json.loads(done.stdout.decode(encoding))
+    assert (card["template"], card["inputs"]) == ("꽃 🌷", "é 꽃 🌷 −")
+    subprocess.run(shown, env=env, capture_output=True, check=True)
+    for form in ("json", "sarif"):
+        done = subprocess.run([*COMMAND, "lint", path, "--format", form], env=env, capture_output=True)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout.decode(encoding))

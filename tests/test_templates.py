@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -175,6 +176,19 @@ def test_bytes_that_are_not_utf_8_are_refused(tmp_path):
     (tmp_path / "d" / "a.jinja").write_bytes("---\nauthor: me\n---\n영화 평이다. ||| b".encode("cp949"))
     said = complaints(open_library([str(tmp_path)], tmp_path).templates, "d")
     assert "a.jinja:4: not UTF-8" in said[0]
+
+
+def test_a_file_whose_name_is_not_utf_8_needs_a_name_of_its_own(tmp_path):
+    (tmp_path / "d").mkdir()
+    path = Path(os.fsdecode(bytes(tmp_path / "d") + b"/\xc7\xd1.jinja"))
+    path.write_text("a ||| b")
+    said = complaints(open_library([str(tmp_path)], tmp_path).templates, "d")
+    assert said[0].endswith(
+        "the file's name is not UTF-8; expected another name for it, or name in its front matter"
+    )
+    path.write_text("---\nname: a\n---\na ||| b")
+    (template,) = open_library([str(tmp_path)], tmp_path).templates("d")
+    assert template.name == "a"
 
 
 # promptsource's format

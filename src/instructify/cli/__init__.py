@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
+import io
 import os
 import signal
 import sys
@@ -11,6 +13,7 @@ from pathlib import Path
 from instructify.errors import InstructifyError
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+ESCAPED = "instructify.escaped"
 INTERRUPTED = "interrupted; a build, training or evaluation goes on from here when started again"
 
 
@@ -21,6 +24,9 @@ def main() -> None:
     if sys.stdout is None:
         _say("error: standard output is closed")
         sys.exit(1)
+    codecs.register_error(ESCAPED, _escaped)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors=ESCAPED)
     code = _run()
     try:
         sys.stdout.flush()
@@ -63,6 +69,15 @@ def _run() -> int | str | None:
             _say(f"error: {type(error).__name__}: {error} (INSTRUCTIFY_DEBUG=1 shows where)")
         return 1
     return 0
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    """Return what the output's encoding lacks, and halves of characters in file names, as JSON escapes it."""
+    import json
+
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
 
 
 def _say_interrupted() -> None:

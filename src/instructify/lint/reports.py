@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -133,7 +134,8 @@ def _near(path: str) -> str:
 
 def _uri(path: str) -> str:
     near = _near(path)
-    return "file://" + quote(near) if near.startswith("/") else quote(near)
+    quoted = quote(os.fsencode(near))
+    return f"file://{quoted}" if near.startswith("/") else quoted
 
 
 def _message(text: str) -> str:

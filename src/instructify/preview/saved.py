@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ def difference(saved: Saved, text: str, name: str) -> tuple[str, ...]:
 
 def _at_head(folder: Path, names: Sequence[str]) -> Mapping[str, str]:
     """Return the texts that HEAD has of some files of a folder, in one call of git."""
-    asked = "".join(f"HEAD:./{name}\n" for name in names).encode()
+    asked = os.fsencode("".join(f"HEAD:./{name}\n" for name in names))
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), "cat-file", "--batch"],

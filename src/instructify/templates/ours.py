@@ -89,6 +89,7 @@ def parse_template(text: str, where: str, stem: str, dataset: str, collection: s
     if problems := list(_choice_problems(front.answer_choices, head.positions, where)):
         raise InstructifyError(*problems)
     name = front.name or stem
+    _check_name(name, where)
     choices = tuple(front.answer_choices) if isinstance(front.answer_choices, list) else front.answer_choices
     return Template(
         dataset=dataset,
@@ -109,6 +110,15 @@ def parse_template(text: str, where: str, stem: str, dataset: str, collection: s
         reference=front.reference,
         kind=front.kind,
     )
+
+
+def _check_name(name: str, where: str) -> None:
+    """Raise InstructifyError for a name that cannot be written, of a file that another system has named."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        what, expected = "the file's name is not UTF-8", "another name for it, or name in its front matter"
+        raise InstructifyError(Problem(what, where, expected)) from error
 
 
 def read_head(text: str, where: str) -> Head:
