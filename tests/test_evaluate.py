@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -149,6 +150,12 @@ def test_every_example_is_scored_once_by_every_model(scored, small_build):
             example["row"],
         )
     assert len({(row["example_id"], row["model"], row["seed"]) for row in found}) == len(found)
+
+
+def test_a_build_may_lie_in_a_folder_whose_name_is_not_utf_8(tmp_path, held_out, tiny_model):
+    odd = replace(held_out, path=Path(os.fsdecode(b"/builds/\xc7\xd1")), tasks=held_out.tasks[:1])
+    document = evaluate(job(tmp_path, odd, tiny_model), Still())
+    assert json.loads((tmp_path / "evaluation.json").read_bytes()) == document
 
 
 def test_ranked_rows_hold_every_log_likelihood_and_the_likeliest_is_predicted(scored):

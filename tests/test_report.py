@@ -427,6 +427,13 @@ def test_a_prompt_is_only_quoted_from_the_file_that_was_published(tmp_path):
         write_report(run)
 
 
+def test_a_page_is_not_written_where_its_markdown_twin_goes(tmp_path):
+    run = make_run(tmp_path, [Task("one", documents=5)])
+    with pytest.raises(InstructifyError, match=r"whose Markdown twin .*; expected as mine\.html"):
+        write_report(run, out=tmp_path / "mine.md")
+    assert not (tmp_path / "mine.md").exists()
+
+
 def test_another_build_than_the_one_scored_is_refused(tmp_path):
     run = make_run(tmp_path, [Task("one", documents=5)])
     path = run / "evaluation" / "evaluation.json"

@@ -115,7 +115,8 @@ def evaluate(job: Job, watcher: Watcher) -> dict[str, Any]:
         staging = job.folder / "work"
         write_bytes(staging, job.folder / SCORES, scores)
         text = json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
-        write_bytes(staging, job.folder / DOCUMENT, text.encode("utf-8"))
+        # a path that is not UTF-8 has half surrogate pairs, whose backslash form is the JSON escape for them
+        write_bytes(staging, job.folder / DOCUMENT, text.encode("utf-8", "backslashreplace"))
     return document
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from instructify.errors import InstructifyError, Problem
 from instructify.publish.single import write_single
 from instructify.report.findings import Findings, find
 from instructify.report.page import Page, make_page
@@ -40,11 +41,14 @@ def write_report(run: Path, build: Path | None = None, out: Path | None = None) 
     The bytes depend on nothing but the files read. Raises InstructifyError for files that are missing or
     do not belong together.
     """
+    html = out or run / "report.html"
+    markdown = html.with_suffix(".md")
+    if html == markdown:
+        what = "names the HTML page, whose Markdown twin would be written over it"
+        raise InstructifyError(Problem(what, str(html), f"as {html.with_suffix('.html').name}"))
     experiment = read_experiment(run, build)
     findings = find(experiment.scored, DRAWS)
     page = make_page(experiment, findings)
-    html = out or run / "report.html"
-    markdown = html.with_suffix(".md")
     write_single(html, _html(page))
     write_single(markdown, _markdown(page))
     return Written(html, markdown, findings, page, experiment.notes)
