@@ -118,8 +118,24 @@ def test_shared_wording_is_counted_as_the_ledger_counts_it(tmp_path: Path) -> No
 def test_a_dataset_known_to_be_of_one_origin_fails_the_build_by_default(tmp_path: Path) -> None:
     path = recipe(tmp_path, _related(tmp_path), template_sources=["templates"], held_out=["held"])
     (complaint,) = fail("build", path)
-    assert "rotten_tomatoes" in complaint
+    line = path.read_text("utf-8").split("\n").index("- dataset: rotten_tomatoes") + 1
+    assert complaint.startswith(
+        f"mixture.yaml:{line}: rotten_tomatoes is trained on while glue/sst2 is held out: the treebank"
+    )
     assert "leaks.origin: drop or off" in complaint
+
+
+def test_a_build_whose_training_tasks_are_all_left_out_says_why(tmp_path: Path) -> None:
+    tasks = [task for task in _related(tmp_path) if task["dataset"] != "other"]
+    path = recipe(
+        tmp_path, tasks, template_sources=["templates"], held_out=["held"], leaks={"origin": "drop"}
+    )
+    (complaint,) = fail("build", path)
+    line = path.read_text("utf-8").split("\n").index("tasks:") + 1
+    assert complaint.startswith(
+        f"mixture.yaml:{line}: every training task is left out: "
+        "rotten_tomatoes, because glue/sst2 is held out: the treebank"
+    )
 
 
 def _related(folder: Path) -> list[dict[str, Any]]:

@@ -134,8 +134,10 @@ def make_plan(
     drafts = [draft for draft in drafts if draft.entry.task not in left_out]
     sizes = [_size(draft) for draft in drafts if draft.role == "train"]
     if not sizes:
+        why = "; ".join(f"{name}, because {why}" for name, why in left_out.items())
+        what = f"every training task is left out: {why}"
         raise InstructifyError(
-            Problem("every training task is left out", loaded.path.name, "leaks: off, or others")
+            Problem(what, loaded.place("tasks"), "other tasks, or that level of leaks off")
         )
     mixture = allot(sizes, recipe.mixture)
     tasks = tuple(_planned(draft, recipe.mixture, mixture) for draft in drafts)

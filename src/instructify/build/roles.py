@@ -46,8 +46,12 @@ def role_problems(
             other = recipe.held_out[number]
             what = f"the cluster {name!r} is held out only under the name {other!r}; use one"
             problems.append(Problem(what, place("held_out", number)))
-    problems += _shared(drafts, base)
-    problems += _related(recipe, drafts)[1]
+    lines = {entry.task: place("tasks", number) for number, entry in enumerate(recipe.tasks)}
+    problems += [Problem(what, lines[task], expected) for task, what, expected in _shared(drafts, base)]
+    problems += [
+        Problem(f"{found.where} is {found.what}", lines[found.where], found.expected)
+        for found in _related(recipe, drafts)[1]
+    ]
     if all(draft.role == "held_out" for draft in drafts):
         what = "every task is held out, so nothing is left to train on"
         problems.append(Problem(what, place("held_out")))
@@ -65,8 +69,8 @@ def _related(recipe: Recipe, drafts: Sequence[Draft]) -> tuple[dict[str, str], l
     return related(train, held_out, recipe.leaks)
 
 
-def _shared(drafts: Sequence[Draft], base: Path) -> Iterator[Problem]:
-    """Yield a problem for each training task that reads what a held-out task reads."""
+def _shared(drafts: Sequence[Draft], base: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield each training task that reads what a held-out task reads, what is wrong, and what is expected."""
     train = [draft for draft in drafts if draft.role == "train"]
     held_out = [draft for draft in drafts if draft.role == "held_out"]
     if not train or not held_out:
@@ -79,7 +83,7 @@ def _shared(drafts: Sequence[Draft], base: Path) -> Iterator[Problem]:
             shared = sorted(names[a] & names[b]) + _same_file(files[a], files[b])[:1]
             if shared:
                 what = f"{a} is trained on and {b} is held out, but both are {', '.join(shared)}"
-                yield Problem(what, expected="both in one task cluster, or one of them left out")
+                yield a, what, "both in one task cluster, or one of them left out"
 
 
 def _names(draft: Draft, base: Path) -> set[str]:
